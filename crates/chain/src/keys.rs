@@ -1,0 +1,176 @@
+//! The secret that a key source hands over, and everything that is derived from it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// The shortest secret that is accepted, in bytes.
+pub const MIN_SECRET_BYTES: usize = 32;
+/// The longest secret that is accepted, in bytes.
+pub const MAX_SECRET_BYTES: usize = 1024;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Why something that should be a secret is none. Never holds bytes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum KeyError {
+    /// Nothing but white space.
+    #[error("the key is empty")]
+    Empty,
+    /// Neither hexadecimal digits nor base64.
+    #[error("the key is neither hexadecimal nor base64 text")]
+    NotText,
+    /// Fewer than [`MIN_SECRET_BYTES`].
+    #[error("the key has {bytes} bytes, at least {MIN_SECRET_BYTES} are needed")]
+    TooShort {
+        /// Length of what was given, in bytes after decoding.
+        bytes: usize,
+    },
+    /// More than [`MAX_SECRET_BYTES`].
+    #[error("the key has {bytes} bytes, at most {MAX_SECRET_BYTES} are allowed")]
+    TooLong {
+        /// Length of what was given, in bytes after decoding.
+        bytes: usize,
+    },
+}
+
+/// What a key source hands over: [`MIN_SECRET_BYTES`] to [`MAX_SECRET_BYTES`] bytes that are only
+/// ever used to derive keys, and are wiped when dropped.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes raw bytes.
+    ///
+    /// # Errors
+    /// [`KeyError::Empty`], [`KeyError::TooShort`], [`KeyError::TooLong`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, KeyError> {
+        let bytes = Zeroizing::new(bytes);
+        match bytes.len() {
+            0 => Err(KeyError::Empty),
+            n if n < MIN_SECRET_BYTES => Err(KeyError::TooShort { bytes: n }),
+            n if n > MAX_SECRET_BYTES => Err(KeyError::TooLong { bytes: n }),
+            _ => Ok(Self(bytes)),
+        }
+    }
+
+    /// Reads hexadecimal or standard base64 text (padded or not), ignoring white space around it.
+    ///
+    /// Text of nothing but hexadecimal digits is only ever read as hexadecimal: a key cut short by
+    /// half would otherwise become a different, valid key.
+    ///
+    /// # Errors
+    /// Any [`KeyError`].
+    pub fn from_text(text: &[u8]) -> Result<Self, KeyError> {
+        let text = text.trim_ascii();
+        if text.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        let mut bytes = Zeroizing::new(vec![0; text.len() + 3]);
+        let decoded = if text.iter().all(u8::is_ascii_hexdigit) {
+            let half = text.len() / 2;
+            hex::decode_to_slice(text, &mut bytes[..half]).map(|()| half).ok()
+        } else {
+            BASE64.decode_slice(text, &mut bytes).ok()
+        };
+        let length = decoded.ok_or(KeyError::NotText)?;
+        Self::from_bytes(bytes[..length].to_vec())
+    }
+
+    /// Eight bytes by which people can tell two secrets apart without learning anything of them.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 8] {
+        let mac = keyed(&self.0).chain_update(b"pgseal fingerprint").finalize().into_bytes();
+        let mut fingerprint = [0; 8];
+        fingerprint.copy_from_slice(&mac[..8]);
+        fingerprint
+    }
+}
+
+/// The random id of a history, which it keeps through rename, dump and restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HistoryId(pub [u8; 16]);
+
+/// The keys of one history: HKDF-SHA-256 of a secret, salted with the history's id.
+#[derive(Clone)]
+pub struct HistoryKeys(Hkdf<Sha256>);
+
+impl HistoryKeys {
+    /// The extracting half of HKDF.
+    #[must_use]
+    pub fn derive(secret: &Secret, history: HistoryId) -> Self {
+        Self(Hkdf::new(Some(&history.0), &secret.0))
+    }
+
+    /// The key that signs the entries of an epoch, bound to the epoch's record by its digest.
+    #[must_use]
+    pub fn epoch_key(&self, epoch: u32, record_digest: &[u8; 32]) -> EpochKey {
+        EpochKey(self.expand(&[b"pgseal epoch", &epoch.to_be_bytes(), record_digest]))
+    }
+
+    /// The key from which the salts of documents come.
+    #[must_use]
+    pub fn salt_key(&self) -> SaltKey {
+        SaltKey(self.expand(&[b"pgseal salt"]))
+    }
+
+    /// The key that authenticates pgseal's own records.
+    #[must_use]
+    pub fn record_key(&self) -> RecordKey {
+        RecordKey(self.expand(&[b"pgseal record"]))
+    }
+
+    fn expand(&self, info: &[&[u8]]) -> Hmac<Sha256> {
+        let mut key = Zeroizing::new([0; 32]);
+        self.0.expand_multi_info(info, key.as_mut()).expect("32 bytes are a single block of HKDF-SHA-256");
+        keyed(key.as_ref())
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+/// Signs the entries of one epoch. Holds the keyed state, so that no row pays for a key schedule.
+#[derive(Clone)]
+pub struct EpochKey(Hmac<Sha256>);
+
+/// Gives each document its salt.
+#[derive(Clone)]
+pub struct SaltKey(Hmac<Sha256>);
+
+/// Authenticates pgseal's own records.
+#[derive(Clone)]
+pub struct RecordKey(Hmac<Sha256>);
+
+macro_rules! opaque {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+opaque!(Secret, HistoryKeys, EpochKey, SaltKey, RecordKey);
+
+macro_rules! keyed_state {
+    ($($name:ident),*) => {$(
+        impl $name {
+            pub(crate) fn hmac(&self) -> Hmac<Sha256> {
+                self.0.clone()
+            }
+        }
+    )*};
+}
+keyed_state!(EpochKey, SaltKey, RecordKey);

@@ -1,0 +1,21 @@
+//! What pgseal signs, and how it finds out that something signed was changed.
+//!
+//! Pure Rust without PostgreSQL, so that a verifier outside the server can use the same code.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod chain_name;
+mod entry;
+mod finding;
+mod keys;
+mod locate;
+mod record;
+
+pub use audit::{Audit, ChainSum, RunSecret};
+pub use chain_name::{ChainName, tag, valid_node_name};
+pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
+pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};
+pub use keys::{
+    EpochKey, HistoryId, HistoryKeys, KeyError, MAX_SECRET_BYTES, MIN_SECRET_BYTES, RecordKey, SaltKey, Secret,
+};
+pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};

@@ -1,0 +1,138 @@
+//! Whatever is done to the rows is found, without panic and without a flood of findings.
+
+mod common;
+
+use common::{Row, World};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Content(Index),
+    Mac(Index, Option<Index>),
+    Prev(Index, Option<Index>),
+    Position(Index, Option<i64>),
+    Chain(Index, Option<u8>),
+    Epoch(Index, Option<i32>),
+    SealedAt(Index, Option<i64>),
+    Swap(Index, Index),
+    Delete(Index),
+    Copy(Index),
+    Branch(Index),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let row = any::<Index>;
+    let position = prop_oneof![-2_i64..14, Just(i64::MAX), Just(i64::MIN)];
+    prop_oneof![
+        row().prop_map(Act::Content),
+        (row(), prop::option::of(row())).prop_map(|(a, b)| Act::Mac(a, b)),
+        (row(), prop::option::of(row())).prop_map(|(a, b)| Act::Prev(a, b)),
+        (row(), prop::option::of(position)).prop_map(|(a, b)| Act::Position(a, b)),
+        (row(), prop::option::of(b'a'..b'd')).prop_map(|(a, b)| Act::Chain(a, b)),
+        (row(), prop::option::of(-1..5)).prop_map(|(a, b)| Act::Epoch(a, b)),
+        (row(), prop::option::of(any::<i64>())).prop_map(|(a, b)| Act::SealedAt(a, b)),
+        (row(), row()).prop_map(|(a, b)| Act::Swap(a, b)),
+        row().prop_map(Act::Delete),
+        row().prop_map(Act::Copy),
+        row().prop_map(Act::Branch),
+    ]
+}
+
+fn pick<'a>(rows: &'a mut [Row], index: &Index) -> &'a mut Row {
+    let length = rows.len();
+    &mut rows[index.index(length)]
+}
+
+fn apply(rows: &mut Vec<Row>, branch: &[Row], act: &Act) {
+    if rows.is_empty() {
+        return;
+    }
+    let other = |rows: &mut Vec<Row>, index: &Index| pick(rows, index).clone();
+    match act {
+        Act::Content(row) => pick(rows, row).content ^= 0x1000,
+        Act::Mac(row, from) => {
+            let mac = from.as_ref().and_then(|from| other(rows, from).mac);
+            pick(rows, row).mac = mac;
+        }
+        Act::Prev(row, from) => {
+            let prev = from.as_ref().and_then(|from| other(rows, from).prev);
+            pick(rows, row).prev = prev;
+        }
+        Act::Position(row, position) => pick(rows, row).position = *position,
+        Act::Chain(row, chain) => pick(rows, row).chain = chain.map(|byte| vec![byte]),
+        Act::Epoch(row, epoch) => pick(rows, row).epoch = *epoch,
+        Act::SealedAt(row, at) => pick(rows, row).sealed_at = *at,
+        Act::Swap(a, b) => {
+            let (first, second) = (other(rows, a).position, other(rows, b).position);
+            pick(rows, a).position = second;
+            pick(rows, b).position = first;
+        }
+        Act::Delete(row) => {
+            let at = row.index(rows.len());
+            rows.remove(at);
+        }
+        Act::Copy(row) => {
+            let copy = other(rows, row);
+            rows.push(copy);
+        }
+        Act::Branch(row) => rows.push(row.get(branch).clone()),
+    }
+}
+
+fn sorted(rows: &[Row]) -> Vec<String> {
+    let mut rows: Vec<String> = rows.iter().map(|row| format!("{row:?}")).collect();
+    rows.sort();
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn every_act_is_found(
+        acts in prop::collection::vec(act(), 0..6),
+        pruned in 0_u32..3,
+        heads in any::<bool>(),
+    ) {
+        let mut world = World::of(9).with("b", 3);
+        let branch = world.branch(3, 50, 6);
+        if pruned > 0 {
+            world.prune(pruned);
+        }
+        let before = sorted(&world.rows);
+        for act in &acts {
+            apply(&mut world.rows, &branch, act);
+        }
+        if heads {
+            let changed = sorted(&world.rows) != before;
+            prop_assert_eq!(!world.findings().is_empty(), changed, "{:?}", world.brief());
+        } else {
+            world.known.heads.clear();
+        }
+        let findings = world.findings();
+        prop_assert!(findings.total as usize <= 2 * acts.len(), "{:?}", world.brief());
+        prop_assert_eq!(findings.total as usize, findings.list.len());
+        for lost in 1..=3 {
+            world.lost_keys = vec![lost];
+            let _ = world.findings();
+        }
+    }
+
+    #[test]
+    fn one_act_is_one_finding(act in act(), pruned in 0_u32..3) {
+        let mut world = World::of(9).with("b", 3);
+        let branch = world.branch(3, 50, 6);
+        if pruned > 0 {
+            world.prune(pruned);
+        }
+        let before = sorted(&world.rows);
+        apply(&mut world.rows, &branch, &act);
+        let acts = match act {
+            Act::Swap(..) => 2,
+            _ => 1,
+        };
+        let changed = if sorted(&world.rows) == before { 0 } else { acts };
+        prop_assert_eq!(world.brief().len(), changed, "{:?}", world.brief());
+    }
+}
