@@ -1,0 +1,24 @@
+-- Nothing for PUBLIC; each role gets what it needs.
+
+REVOKE ALL ON SCHEMA seal FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA seal FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seal FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA seal TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- Auditors verify. They need no right on the histories themselves.
+GRANT EXECUTE ON FUNCTION seal.verify_history(text, regclass, text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.findings(text, regclass, bigint) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.is_intact(text, regclass) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.history, seal.epoch TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- Administrators attach; each function also asks for ownership of the table.
+GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
+-- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
+GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.refuse_change() TO pgseal_admin;

@@ -1,0 +1,54 @@
+-- Roles, schema and tables. Every table is empty after CREATE EXTENSION, so that dump and restore
+-- bring each row back exactly once.
+
+DO $roles$
+DECLARE
+    role_name pg_catalog.name;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['pgseal_auditor', 'pgseal_operator', 'pgseal_admin'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
+            EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', role_name);
+        END IF;
+    END LOOP;
+END
+$roles$;
+
+CREATE SCHEMA seal;
+COMMENT ON SCHEMA seal IS 'pgseal: tamper-evident history tables';
+
+CREATE TABLE seal.history (
+    history_id    uuid PRIMARY KEY,
+    relation      regclass NOT NULL,
+    tenant_column text COLLATE "C",
+    max_chains    integer,
+    window_months integer,
+    epoch         integer NOT NULL,
+    epoch_digest  bytea NOT NULL,
+    attached_at   timestamp with time zone NOT NULL,
+    attached_by   text NOT NULL,
+    detached_at   timestamp with time zone,
+    detached_by   text,
+    mac           bytea NOT NULL,
+    detach_mac    bytea
+);
+CREATE UNIQUE INDEX ON seal.history (relation) WHERE detached_at IS NULL;
+COMMENT ON TABLE seal.history IS 'The sealed tables and their settings. Written by pgseal only; every row carries a mac under the history''s key.';
+COMMENT ON COLUMN seal.history.history_id IS 'Part of every entry''s signature; survives rename, dump and restore.';
+COMMENT ON COLUMN seal.history.relation IS 'The table; the root of a partitioned one. Not part of the mac, since dump and restore change it.';
+COMMENT ON COLUMN seal.history.epoch IS 'Number of the epoch in force.';
+COMMENT ON COLUMN seal.history.epoch_digest IS 'SHA-256 of that epoch''s record.';
+COMMENT ON COLUMN seal.history.mac IS 'HMAC over the settings of this row.';
+COMMENT ON COLUMN seal.history.detach_mac IS 'HMAC over time and user of the detachment; NULL if there was no key at the time.';
+
+CREATE TABLE seal.epoch (
+    history_id uuid NOT NULL,
+    epoch      integer NOT NULL,
+    record     jsonb NOT NULL,
+    mac        bytea NOT NULL,
+    PRIMARY KEY (history_id, epoch)
+);
+COMMENT ON TABLE seal.epoch IS 'Which key and which columns were in force: one row per history and epoch. The digest of the record is part of the epoch''s key.';
+COMMENT ON COLUMN seal.epoch.record IS 'id (random), key (its id), columns (id, name, type, default of an added one), tenant, baseline, previous (digest of the epoch before).';
+
+SELECT pg_catalog.pg_extension_config_dump('seal.history', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.epoch', '');

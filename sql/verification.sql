@@ -1,0 +1,82 @@
+-- The auditor's side.
+
+-- The two passes over a history. They work only inside a run of verify_history or findings, and
+-- nothing is granted on them.
+CREATE FUNCTION seal.audit_add(internal, text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any")
+    RETURNS internal LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_audit_add';
+CREATE FUNCTION seal.audit_merge(internal, internal)
+    RETURNS internal LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_audit_merge';
+CREATE FUNCTION seal.audit_save(internal)
+    RETURNS bytea LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'pgseal_audit_save';
+CREATE FUNCTION seal.audit_load(bytea, internal)
+    RETURNS internal LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'pgseal_audit_load';
+CREATE FUNCTION seal.audit_finish(internal)
+    RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_audit_finish';
+CREATE FUNCTION seal.locate_add(internal, text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any")
+    RETURNS internal LANGUAGE c STABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'pgseal_locate_add';
+CREATE FUNCTION seal.locate_finish(internal)
+    RETURNS boolean LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'pgseal_locate_finish';
+
+CREATE AGGREGATE seal.audit(text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any") (
+    SFUNC = seal.audit_add, STYPE = internal, SSPACE = 8192, FINALFUNC = seal.audit_finish,
+    FINALFUNC_MODIFY = READ_WRITE, COMBINEFUNC = seal.audit_merge, SERIALFUNC = seal.audit_save,
+    DESERIALFUNC = seal.audit_load, PARALLEL = SAFE);
+COMMENT ON AGGREGATE seal.audit(text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any") IS
+'Internal: the unordered pass of a verification.';
+
+CREATE AGGREGATE seal.locate(text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any") (
+    SFUNC = seal.locate_add, STYPE = internal, SSPACE = 8192, FINALFUNC = seal.locate_finish, FINALFUNC_MODIFY = READ_WRITE);
+COMMENT ON AGGREGATE seal.locate(text, text, bigint, integer, bigint, timestamp with time zone, bytea, bytea, tid, VARIADIC "any") IS
+'Internal: the ordered pass of a verification, which names what is wrong.';
+
+CREATE FUNCTION seal.verify_history(tenant text DEFAULT NULL, history regclass DEFAULT NULL, witness text DEFAULT NULL)
+    RETURNS TABLE (verdict text, history text, node text, entries bigint,
+                   first_sealed_at timestamp with time zone, last_sealed_at timestamp with time zone,
+                   window_start timestamp with time zone, findings bigint, findings_new bigint,
+                   findings_before_window bigint, basis text, next_step text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+    AS 'MODULE_PATHNAME', 'verify_history_wrapper';
+COMMENT ON FUNCTION seal.verify_history(text, regclass, text) IS
+'Verifies histories and answers with one row per history and node, never with none. Deletes nothing.
+verdict: intact, intact_in_window, tampered, unverifiable or nothing_sealed (which is not a success).
+tenant: count the entries of one tenant and report what concerns it; the whole history is verified all the same.
+Examples: SELECT * FROM seal.verify_history();
+          SELECT verdict, entries, next_step FROM seal.verify_history(''acme'');
+          SELECT * FROM seal.verify_history(history => ''public.history'');';
+
+CREATE FUNCTION seal.findings(tenant text DEFAULT NULL, history regclass DEFAULT NULL, run bigint DEFAULT NULL)
+    RETURNS TABLE (history text, chain text, "position" bigint, last_position bigint, kind text, in_window boolean,
+                   row_key jsonb, expected text, found text, detail text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+    AS 'MODULE_PATHNAME', 'findings_wrapper';
+COMMENT ON FUNCTION seal.findings(text, regclass, bigint) IS
+'Verifies and lists what is wrong, one row per finding, with a sentence in detail. No row: nothing is wrong.
+At most 100,000 are listed; verify_history counts all. With tenant, rows of other tenants are shown without their key.
+Example: SELECT chain, position, kind, row_key, detail FROM seal.findings();';
+
+CREATE FUNCTION seal.is_intact(tenant text DEFAULT NULL, history regclass DEFAULT NULL)
+    RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+    AS 'MODULE_PATHNAME', 'is_intact_wrapper';
+COMMENT ON FUNCTION seal.is_intact(text, regclass) IS
+'Yes or no for a health check: true only if every verdict is intact or intact_in_window. Nothing sealed is false.
+Example: SELECT seal.is_intact();';
+
+CREATE FUNCTION seal.status_lines()
+    RETURNS TABLE (history text, ok boolean, problem text, chains bigint, entries bigint, key_id text,
+                   key_fingerprint text, epoch integer, window_months integer, not_covered text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'status_lines_wrapper';
+COMMENT ON FUNCTION seal.status_lines() IS 'Internal: the rows of the view seal.status.';
+
+CREATE VIEW seal.status AS SELECT * FROM seal.status_lines();
+COMMENT ON VIEW seal.status IS
+'One row per attached history, without reading it: whether it can be sealed, its chains and entries as far as the server remembers them, the key in force, what is not covered.';
+
+CREATE FUNCTION seal.check_setup()
+    RETURNS TABLE (item text, ok boolean, problem text, fix text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'check_setup_wrapper';
+COMMENT ON FUNCTION seal.check_setup() IS
+'Line by line: what is set up, and for what is not, the command that mends it.
+Example: SELECT * FROM seal.check_setup() WHERE NOT ok;';

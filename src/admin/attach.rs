@@ -1,0 +1,167 @@
+//! Attach: an ordinary table becomes a history.
+
+use super::epochs::{self, Opening};
+use super::error::AdminError;
+use super::{administering, leaves, preconditions};
+use crate::key::{self, Key};
+use crate::pg::error::{OrRaise, Report};
+use crate::pg::relation::{self, Relation};
+use crate::pg::{clock, spi, user};
+use crate::record::columns;
+use crate::record::epoch::EpochColumn;
+use crate::record::registry::{self, Registration};
+use crate::seal::{plan, transaction};
+use pgrx::PgSqlErrorCode;
+use pgseal_chain::HistoryId;
+use std::time::Instant;
+
+/// Shortest window of verification.
+const MIN_WINDOW_MONTHS: i32 = 12;
+
+/// What the caller of `seal.attach` asked for.
+pub struct Request<'a> {
+    pub relation: u32,
+    pub tenant_column: Option<&'a str>,
+    pub max_chains: Option<i32>,
+    pub window_months: Option<i32>,
+    pub existing: &'a str,
+    pub history_id: Option<[u8; 16]>,
+}
+
+/// Attaches the table and says what was done.
+pub fn attach(request: &Request<'_>) -> String {
+    let seal_existing = parameters(request).or_raise();
+    preconditions::check(request.relation, request.tenant_column).or_raise();
+    let key = key::current().or_raise();
+    plan::chain_prefix().or_raise();
+    let table = relation::name_of(request.relation);
+    announce(&table);
+    let started = Instant::now();
+    let rows = administering(|| {
+        spi::execute(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"));
+        let rows = count_rows(&table);
+        if rows > 0 && !seal_existing {
+            Report::from(AdminError::HasRows { table: table.clone() }).raise();
+        }
+        make_history(request, &table, rows > 0, key);
+        rows
+    });
+    let baseline = if rows > 0 { format!(", {rows} existing rows sealed as its baseline") } else { String::new() };
+    format!("{table} is sealed from now on{baseline} ({} ms)", started.elapsed().as_millis())
+}
+
+/// Whether rows that are there shall be sealed.
+fn parameters(request: &Request<'_>) -> Result<bool, AdminError> {
+    if let Some(chains) = request.max_chains.filter(|chains| !(1..=10_000).contains(chains)) {
+        let value = chains.to_string();
+        return Err(AdminError::InvalidParameter { parameter: "max_chains", value, allowed: "1 to 10000, or NULL" });
+    }
+    if let Some(months) = request.window_months.filter(|months| *months < 1) {
+        let value = months.to_string();
+        return Err(AdminError::InvalidParameter { parameter: "window_months", value, allowed: "12 or more, or NULL" });
+    }
+    match request.existing {
+        "refuse" => Ok(false),
+        "seal" => Ok(true),
+        other => Err(AdminError::InvalidParameter {
+            parameter: "existing",
+            value: format!("\"{other}\""),
+            allowed: "refuse, seal",
+        }),
+    }
+}
+
+fn announce(table: &str) {
+    let size = spi::execute(&format!(
+        "SELECT pg_catalog.pg_size_pretty(pg_catalog.sum(pg_catalog.pg_total_relation_size(relid)))
+           FROM (SELECT {literal}::pg_catalog.regclass::pg_catalog.oid AS relid UNION
+                 SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)) AS part",
+        literal = spi::literal(table)
+    ));
+    let size = size.first().and_then(|row| row.first()?.clone()).unwrap_or_default();
+    Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, format!("attaching {table} ({size})"))
+        .detail("It is locked (ACCESS EXCLUSIVE) until this transaction ends. Seven columns, an index and three triggers are added; existing rows, if there are any and they are to be sealed, are rewritten once.")
+        .notice();
+}
+
+fn count_rows(table: &str) -> i64 {
+    let rows = spi::execute(&format!("SELECT pg_catalog.count(*) FROM {table}"));
+    rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0)
+}
+
+fn make_history(request: &Request<'_>, table: &str, has_rows: bool, key: &Key) {
+    let mut registration = registration(request);
+    leaves::add_columns(table);
+    epochs::register(&registration);
+    epochs::open(&mut registration, opening(request, has_rows), key);
+    leaves::add_seal_trigger(table);
+    if has_rows {
+        transaction::sealing_baseline(request.relation, || without_other_triggers(|| leaves::seal_rows(table)));
+        epochs::open(&mut registration, opening(request, false), key);
+    }
+    leaves::complete(request.relation);
+    leaves::require_values(table);
+}
+
+fn registration(request: &Request<'_>) -> Registration {
+    let history = HistoryId(request.history_id.unwrap_or_else(epochs::random_id));
+    if registry::registrations().iter().any(|row| row.history == history) {
+        Report::from(AdminError::IdInUse { id: epochs::uuid_text(&history.0) }).raise();
+    }
+    Registration {
+        history,
+        relation: request.relation,
+        tenant_column: request.tenant_column.map(str::to_owned),
+        max_chains: request.max_chains,
+        window_months: request.window_months.map(at_least_a_year),
+        epoch: 0,
+        epoch_digest: Vec::new(),
+        attached_at: clock::now(),
+        attached_by: user_name(),
+        detached_at: None,
+        detached_by: None,
+        mac: Vec::new(),
+        detach_mac: None,
+    }
+}
+
+fn at_least_a_year(months: i32) -> i32 {
+    if months < MIN_WINDOW_MONTHS {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("the window of {months} months was raised to {MIN_WINDOW_MONTHS}"),
+        )
+        .notice();
+    }
+    months.max(MIN_WINDOW_MONTHS)
+}
+
+pub fn user_name() -> String {
+    let rows = spi::execute("SELECT pg_catalog.current_user()");
+    rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()
+}
+
+fn opening(request: &Request<'_>, baseline: bool) -> Opening {
+    let attributes = Relation::open(request.relation).map(|open| open.attributes()).unwrap_or_default();
+    let columns = (1..).zip(columns::signable(&attributes)).map(|(id, place)| EpochColumn {
+        id,
+        name: place.name,
+        type_name: place.type_name,
+        default: None,
+    });
+    Opening { columns: columns.collect(), tenant_column: request.tenant_column.map(str::to_owned), baseline }
+}
+
+/// Ordinary triggers of the table see nothing of the baseline: to them no row changes.
+fn without_other_triggers<R>(work: impl FnOnce() -> R) -> R {
+    let set = |role: &str| {
+        user::with_rights_of(user::extension_owner(), || {
+            spi::execute(&format!("SELECT pg_catalog.set_config('session_replication_role', '{role}', true)"));
+        });
+    };
+    let before = spi::execute("SELECT pg_catalog.current_setting('session_replication_role')");
+    set("replica");
+    let result = work();
+    set(before.first().and_then(|row| row.first()?.as_deref()).unwrap_or("origin"));
+    result
+}

@@ -1,0 +1,140 @@
+//! A history's definition changed: followed by a new epoch where entries stay verifiable, refused
+//! where they would not.
+
+use super::epochs::{self, Opening};
+use super::error::{AdminError, MAX_COLUMNS};
+use super::{administering, is_administering, leaves};
+use crate::key;
+use crate::pg::error::OrRaise;
+use crate::pg::output::PinnedOutput;
+use crate::pg::relation::{self, Relation};
+use crate::pg::spi;
+use crate::record::columns::{self, Place};
+use crate::record::definition::Definition;
+use crate::record::epoch::{EpochColumn, EpochRecord};
+use crate::record::registry;
+use crate::verify::configuration;
+
+/// Called after a DDL command on a table. `column` is the place (from 1) of the one column that
+/// the command was about, 0 if it was about the table.
+pub fn follow(relation: u32, column: i32) {
+    if is_administering() || !relation::exists(relation) {
+        return;
+    }
+    let root = relation::root_of(relation);
+    if let Some(registration) = registry::attached(root) {
+        administering(|| {
+            leaves::complete(root);
+            release_detached_leaves().or_raise();
+            follow_columns(Definition::load(registration), column).or_raise();
+        });
+    }
+}
+
+/// A partition that was taken out keeps its seal columns; that is fine only if it is empty.
+fn release_detached_leaves() -> Result<(), AdminError> {
+    for (_, table) in configuration::unregistered() {
+        let empty = spi::execute(&format!("SELECT FROM {table} LIMIT 1")).is_empty();
+        if !empty {
+            return Err(AdminError::LeafHasEntries { leaf: table });
+        }
+        leaves::release_empty_leaf(&table);
+    }
+    Ok(())
+}
+
+fn follow_columns(definition: Definition, column: i32) -> Result<(), AdminError> {
+    let relation = definition.registration.relation;
+    let table = relation::name_of(relation);
+    let places = Relation::open(relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
+    let Some(newest) = definition.newest() else { return Err(altered(table, &definition)) };
+    let Some(columns) = next_columns(&newest.record, &places, column, &table, relation)? else { return Ok(()) };
+    if columns.len() > MAX_COLUMNS {
+        return Err(AdminError::TooManyColumns { table, count: columns.len() });
+    }
+    if !definition.alterations.is_empty() {
+        return Err(altered(table, &definition));
+    }
+    let key = key::current().or_raise();
+    let tenant_column = tenant_name(&newest.record, &columns);
+    let mut registration = definition.registration.clone();
+    epochs::open(&mut registration, Opening { columns, tenant_column, baseline: false }, key);
+    Ok(())
+}
+
+fn altered(table: String, definition: &Definition) -> AdminError {
+    let sentence = definition.alterations.first().map(|alteration| alteration.sentence.clone());
+    AdminError::Altered { table, sentence: sentence.unwrap_or_else(|| "no epoch can be read".into()) }
+}
+
+/// The columns of the next epoch, or `None` where nothing changed.
+fn next_columns(
+    record: &EpochRecord,
+    places: &[Place],
+    column: i32,
+    table: &str,
+    relation: u32,
+) -> Result<Option<Vec<EpochColumn>>, AdminError> {
+    let mut columns = record.columns.clone();
+    let is_known = |name: &str| record.columns.iter().any(|known| known.name == name);
+    let is_live = |name: &str| places.iter().any(|place| place.name == name);
+    let renamed = places.iter().find(|place| place.index as i32 + 1 == column && !is_known(&place.name));
+    let mut gone: Vec<&mut EpochColumn> = columns.iter_mut().filter(|known| !is_live(&known.name)).collect();
+    match (gone.as_mut_slice(), renamed) {
+        ([], _) => {}
+        ([known], Some(place)) if known.type_name == place.type_name => known.name = place.name.clone(),
+        ([known, ..], _) => {
+            let column = known.name.clone();
+            return Err(AdminError::SignedColumn { table: table.to_owned(), column, action: "drop" });
+        }
+    }
+    let mut next_id = record.next_column_id();
+    for place in places {
+        match columns.iter().find(|known| known.name == place.name) {
+            Some(known) if known.type_name == place.type_name => {}
+            Some(known) => {
+                let column = known.name.clone();
+                return Err(AdminError::SignedColumn { table: table.to_owned(), column, action: "change the type of" });
+            }
+            None => {
+                columns.push(EpochColumn {
+                    id: next_id,
+                    name: place.name.clone(),
+                    type_name: place.type_name.clone(),
+                    default: default_of_new(relation, table, place)?,
+                });
+                next_id += 1;
+            }
+        }
+    }
+    Ok((columns != record.columns).then_some(columns))
+}
+
+/// What entries sealed before show in a new column; the same in all of them, or it is refused.
+fn default_of_new(relation: u32, table: &str, place: &Place) -> Result<Option<String>, AdminError> {
+    let name = spi::identifier(&place.name);
+    let _pinned = PinnedOutput::pin();
+    let rows = spi::execute(&format!(
+        "SELECT a.attmissingval::pg_catalog.text::pg_catalog.text[]
+                  [pg_catalog.array_lower(a.attmissingval::pg_catalog.text::pg_catalog.text[], 1)]
+           FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = {relation} AND a.attname = {} AND a.atthasmissing",
+        spi::literal(&place.name)
+    ));
+    if let Some(default) = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
+        return Ok(Some(default));
+    }
+    let values = spi::execute(&format!("SELECT DISTINCT {name}::pg_catalog.text FROM {table} LIMIT 2"));
+    match values.as_slice() {
+        [] => Ok(None),
+        [row] => Ok(row.first().cloned().flatten()),
+        _ => Err(AdminError::VolatileDefault { table: table.to_owned(), column: place.name.clone() }),
+    }
+}
+
+/// The tenant column under its present name.
+fn tenant_name(record: &EpochRecord, columns: &[EpochColumn]) -> Option<String> {
+    let tenant = record.tenant_column.as_deref()?;
+    let id = record.columns.iter().find(|column| column.name == tenant)?.id;
+    columns.iter().find(|column| column.id == id).map(|column| column.name.clone())
+}

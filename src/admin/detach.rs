@@ -1,0 +1,34 @@
+//! Detach: a history becomes an ordinary table again.
+
+use super::error::AdminError;
+use super::{administering, attach, epochs, leaves, preconditions};
+use crate::key;
+use crate::pg::error::{OrRaise, Report};
+use crate::pg::{clock, relation, spi};
+use crate::record::registry;
+use crate::seal::transaction;
+use pgseal_chain::HistoryKeys;
+
+/// Takes triggers, guard and NOT NULL away and keeps the columns. Works without a key, too.
+pub fn detach(relation: u32) -> String {
+    let table = relation::name_of(relation);
+    let root = relation::root_of(relation);
+    if root != relation {
+        Report::from(AdminError::IsLeaf { table, root: relation::name_of(root) }).raise();
+    }
+    preconditions::require_ownership(relation).or_raise();
+    let Some(mut registration) = registry::attached(relation) else {
+        Report::from(AdminError::NotAttached { table }).raise()
+    };
+    administering(|| {
+        spi::execute(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"));
+        leaves::release(relation);
+        registration.detached_at = Some(clock::now());
+        registration.detached_by = Some(attach::user_name());
+        let record_key =
+            key::current().ok().map(|key| HistoryKeys::derive(&key.secret, registration.history).record_key());
+        epochs::mark_detached(&registration, record_key.as_ref());
+    });
+    transaction::forget_heads_at_commit(relation);
+    format!("{table} is not sealed any more; its entries and their signatures stay")
+}

@@ -1,0 +1,134 @@
+//! Opens epochs: the record, its digest in the history's row, and both macs.
+
+use crate::key::Key;
+use crate::pg::{invalidation, spi, user};
+use crate::record::epoch::{self, EpochColumn, EpochRecord};
+use crate::record::registry::{Registration, StoredEpoch};
+use pgseal_chain::{HistoryKeys, RecordKey};
+
+/// What an epoch is to sign.
+pub struct Opening {
+    pub columns: Vec<EpochColumn>,
+    pub tenant_column: Option<String>,
+    pub baseline: bool,
+}
+
+/// Writes the next epoch and makes it the one in force when the transaction commits.
+pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
+    let record_key = HistoryKeys::derive(&key.secret, registration.history).record_key();
+    let record = EpochRecord {
+        id: uuid_text(&random_id()),
+        key_id: key.id.to_owned(),
+        columns: opening.columns,
+        tenant_column: opening.tenant_column.clone(),
+        baseline: opening.baseline,
+        previous: (!registration.epoch_digest.is_empty()).then(|| hex::encode(&registration.epoch_digest)),
+    };
+    let mut stored = StoredEpoch {
+        history: registration.history,
+        number: registration.epoch + 1,
+        record: as_jsonb_text(&record.to_json().to_string()),
+        mac: Vec::new(),
+    };
+    stored.mac = stored.expected_mac(&record_key).to_vec();
+    registration.epoch = stored.number;
+    registration.epoch_digest = epoch::digest(&stored.record).to_vec();
+    registration.tenant_column = opening.tenant_column;
+    registration.mac = registration.expected_mac(&record_key).to_vec();
+    user::with_rights_of(user::extension_owner(), || {
+        spi::execute(&format!(
+            "INSERT INTO seal.epoch (history_id, epoch, record, mac) VALUES ({}, {}, {}::pg_catalog.jsonb, {})",
+            id_literal(registration),
+            stored.number,
+            spi::literal(&stored.record),
+            bytea_literal(&stored.mac)
+        ));
+        spi::execute(&format!(
+            "UPDATE seal.history SET epoch = {}, epoch_digest = {}, tenant_column = {}, mac = {} WHERE history_id = {}",
+            registration.epoch,
+            bytea_literal(&registration.epoch_digest),
+            text_literal(registration.tenant_column.as_deref()),
+            bytea_literal(&registration.mac),
+            id_literal(registration)
+        ));
+    });
+    invalidation::invalidate(registration.relation);
+}
+
+/// Writes a new history's row, without an epoch yet.
+pub fn register(registration: &Registration) {
+    user::with_rights_of(user::extension_owner(), || {
+        spi::execute(&format!(
+            "INSERT INTO seal.history (history_id, relation, tenant_column, max_chains, window_months, epoch,
+                                       epoch_digest, attached_at, attached_by, mac)
+             VALUES ({}, {}, {}, {}, {}, 0, '', {}, {}, '')",
+            id_literal(registration),
+            registration.relation,
+            text_literal(registration.tenant_column.as_deref()),
+            int_literal(registration.max_chains),
+            int_literal(registration.window_months),
+            time_literal(registration.attached_at),
+            spi::literal(&registration.attached_by),
+        ));
+    });
+}
+
+/// Marks a history as detached; without a key the mark cannot be authenticated.
+pub fn mark_detached(registration: &Registration, record_key: Option<&RecordKey>) {
+    let mac = record_key.map(|key| registration.expected_detach_mac(key));
+    user::with_rights_of(user::extension_owner(), || {
+        spi::execute(&format!(
+            "UPDATE seal.history SET detached_at = {}, detached_by = {}, detach_mac = {} WHERE history_id = {}",
+            registration.detached_at.map_or("NULL".to_owned(), time_literal),
+            text_literal(registration.detached_by.as_deref()),
+            mac.map_or("NULL".to_owned(), |mac| bytea_literal(&mac)),
+            id_literal(registration)
+        ));
+    });
+    invalidation::invalidate(registration.relation);
+}
+
+/// The text that the server makes of this JSON: what is digested and signed.
+fn as_jsonb_text(json: &str) -> String {
+    spi::execute(&format!("SELECT {}::pg_catalog.jsonb::pg_catalog.text", spi::literal(json)))
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next().flatten())
+        .unwrap_or_default()
+}
+
+/// 16 random bytes with the marks of a version 4 UUID.
+pub fn random_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).expect("the operating system gives random bytes");
+    id[6] = (id[6] & 0x0f) | 0x40;
+    id[8] = (id[8] & 0x3f) | 0x80;
+    id
+}
+
+pub fn uuid_text(id: &[u8; 16]) -> String {
+    let mut text = Vec::with_capacity(38);
+    pgseal_document::write_uuid(id, &mut text);
+    String::from_utf8_lossy(&text).trim_matches('"').to_owned()
+}
+
+fn id_literal(registration: &Registration) -> String {
+    format!("'{}'::pg_catalog.uuid", uuid_text(&registration.history.0))
+}
+
+fn bytea_literal(bytes: &[u8]) -> String {
+    format!("'\\x{}'::pg_catalog.bytea", hex::encode(bytes))
+}
+
+fn text_literal(text: Option<&str>) -> String {
+    text.map_or("NULL".to_owned(), spi::literal)
+}
+
+fn int_literal(number: Option<i32>) -> String {
+    number.map_or("NULL".to_owned(), |number| number.to_string())
+}
+
+/// A time given in µs since 2000-01-01 UTC.
+fn time_literal(micros: i64) -> String {
+    format!("('2000-01-01 00:00:00+00'::pg_catalog.timestamptz + {micros} * '1 microsecond'::pg_catalog.interval)")
+}

@@ -1,0 +1,161 @@
+//! What every table of a history has: triggers, the seal index, NOT NULL.
+
+use super::preconditions::SEAL_TRIGGER;
+use crate::pg::relation;
+use crate::pg::spi;
+use crate::record::columns::SEAL_COLUMNS;
+
+const GUARD_TRIGGER: &str = "zzz_pgseal_guard";
+const TRUNCATE_TRIGGER: &str = "zzz_pgseal_truncate";
+const BASELINE_TRIGGER: &str = "zzz_pgseal_baseline";
+
+/// A table of a history: the root, an intermediate partition or a leaf.
+pub struct Member {
+    pub table: String,
+    pub stores_rows: bool,
+}
+
+pub fn members(root: u32) -> Vec<Member> {
+    spi::execute(&format!(
+        "SELECT c.oid, c.relkind FROM pg_catalog.pg_class c
+          WHERE c.oid = {root} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({root}))
+          ORDER BY c.oid = {root} DESC, c.oid"
+    ))
+    .into_iter()
+    .filter_map(|row| match row.as_slice() {
+        [Some(oid), Some(kind)] => {
+            Some(Member { table: relation::name_of(oid.parse().ok()?), stores_rows: kind == "r" })
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+pub fn add_columns(table: &str) {
+    let columns = SEAL_COLUMNS.map(|(name, definition)| format!("ADD COLUMN {name} {definition}")).join(", ");
+    spi::execute(&format!("ALTER TABLE {table} {columns}"));
+}
+
+pub fn add_seal_trigger(table: &str) {
+    spi::execute(&format!(
+        "CREATE TRIGGER {SEAL_TRIGGER} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION seal.seal_entry()"
+    ));
+}
+
+/// Seals the rows that are there, as an update that only this trigger takes part in.
+pub fn seal_rows(table: &str) {
+    spi::execute(&format!(
+        "CREATE TRIGGER {BASELINE_TRIGGER} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION seal.seal_entry()"
+    ));
+    for member_table in enable_always(table, BASELINE_TRIGGER) {
+        spi::execute(&member_table);
+    }
+    spi::execute(&format!("UPDATE {table} SET seal_seq = NULL"));
+    spi::execute(&format!("DROP TRIGGER {BASELINE_TRIGGER} ON {table}"));
+}
+
+/// Statements that make a trigger of this table, and its clones on partitions, fire in every
+/// replication role.
+fn enable_always(table: &str, trigger: &str) -> Vec<String> {
+    spi::execute(&format!(
+        "SELECT pg_catalog.format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER {trigger}', t.tgrelid::pg_catalog.regclass)
+           FROM pg_catalog.pg_trigger t
+          WHERE t.tgname = '{trigger}' AND t.tgenabled <> 'A'
+            AND (t.tgrelid = {literal}::pg_catalog.regclass
+                 OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)))",
+        literal = spi::literal(table)
+    ))
+    .into_iter()
+    .filter_map(|row| row.into_iter().next().flatten())
+    .collect()
+}
+
+/// Adds whatever a member lacks of index and guards; the root's row triggers reach leaves by
+/// themselves.
+pub fn complete(root: u32) {
+    let root_table = relation::name_of(root);
+    add_guard(&root_table);
+    for member in members(root) {
+        if member.stores_rows {
+            add_index(&member.table);
+        }
+        add_truncate_guard(&member.table);
+    }
+    for trigger in [GUARD_TRIGGER, TRUNCATE_TRIGGER] {
+        for statement in enable_always(&root_table, trigger) {
+            spi::execute(&statement);
+        }
+    }
+}
+
+pub fn require_values(table: &str) {
+    let columns = SEAL_COLUMNS.map(|(name, _)| format!("ALTER COLUMN {name} SET NOT NULL")).join(", ");
+    spi::execute(&format!("ALTER TABLE {table} {columns}"));
+}
+
+fn has_trigger(table: &str, trigger: &str) -> bool {
+    !spi::execute(&format!(
+        "SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {}::pg_catalog.regclass AND tgname = '{trigger}'",
+        spi::literal(table)
+    ))
+    .is_empty()
+}
+
+fn add_guard(table: &str) {
+    if !has_trigger(table, GUARD_TRIGGER) {
+        spi::execute(&format!(
+            "CREATE TRIGGER {GUARD_TRIGGER} BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION seal.refuse_change()"
+        ));
+    }
+}
+
+fn add_truncate_guard(table: &str) {
+    if !has_trigger(table, TRUNCATE_TRIGGER) {
+        spi::execute(&format!(
+            "CREATE TRIGGER {TRUNCATE_TRIGGER} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION seal.refuse_change()"
+        ));
+    }
+}
+
+fn add_index(table: &str) {
+    let oid = spi::execute(&format!("SELECT {}::pg_catalog.regclass::pg_catalog.oid", spi::literal(table)));
+    let oid = oid.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+    let present = oid.and_then(relation::Relation::open).is_some_and(|open| open.seal_index().is_some());
+    if !present {
+        spi::execute(&format!("CREATE UNIQUE INDEX ON {table} (seal_chain, seal_seq)"));
+    }
+}
+
+/// Leaves the columns, with what is in them, and takes everything else away.
+pub fn release(root: u32) {
+    let root_table = relation::name_of(root);
+    for trigger in [SEAL_TRIGGER, GUARD_TRIGGER] {
+        spi::execute(&format!("DROP TRIGGER IF EXISTS {trigger} ON {root_table}"));
+    }
+    for member in members(root) {
+        spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", member.table));
+    }
+    accept_null(&root_table);
+}
+
+/// A partition that was empty when it was taken out of a history.
+pub fn release_empty_leaf(table: &str) {
+    spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {table}"));
+    accept_null(table);
+}
+
+fn accept_null(table: &str) {
+    let present: Vec<String> = spi::execute(&format!(
+        "SELECT attname FROM pg_catalog.pg_attribute
+          WHERE attrelid = {}::pg_catalog.regclass AND attname LIKE 'seal\\_%' AND attnotnull AND NOT attisdropped",
+        spi::literal(table)
+    ))
+    .into_iter()
+    .filter_map(|row| row.into_iter().next().flatten())
+    .filter(|name| crate::record::columns::is_seal_column(name))
+    .map(|name| format!("ALTER COLUMN {name} DROP NOT NULL"))
+    .collect();
+    if !present.is_empty() {
+        spi::execute(&format!("ALTER TABLE {table} {}", present.join(", ")));
+    }
+}

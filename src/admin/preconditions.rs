@@ -1,0 +1,177 @@
+//! What a table must be to become a history. Everything is checked before anything is changed.
+
+use super::error::{AdminError, MAX_COLUMNS};
+use crate::pg::relation::{self, Relation};
+use crate::pg::spi::{self, TextRow};
+use crate::record::columns;
+use crate::record::registry;
+
+/// The name of the trigger that seals: sorts after any usual name.
+pub const SEAL_TRIGGER: &str = "zzz_pgseal_seal";
+
+fn cell(rows: &[TextRow], column: usize) -> Option<&str> {
+    rows.first()?.get(column)?.as_deref()
+}
+
+fn is_true(rows: &[TextRow], column: usize) -> bool {
+    cell(rows, column) == Some("t")
+}
+
+/// The caller must own the table, as for ALTER TABLE.
+pub fn require_ownership(relation: u32) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT pg_catalog.pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = {relation}"
+    ));
+    match is_true(&rows, 0) {
+        true => Ok(()),
+        false => Err(AdminError::NotOwner { table: relation::name_of(relation) }),
+    }
+}
+
+pub fn check(relation: u32, tenant_column: Option<&str>) -> Result<(), AdminError> {
+    let table = relation::name_of(relation);
+    kind(relation, &table)?;
+    require_ownership(relation)?;
+    if registry::attached(relation).is_some() {
+        return Err(AdminError::AlreadyAttached { table });
+    }
+    encoding()?;
+    columns(relation, &table, tenant_column)?;
+    types(relation, &table)?;
+    cascades(relation, &table)?;
+    later_triggers(relation, table)
+}
+
+fn kind(relation: u32, table: &str) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT c.relkind, c.relpersistence, c.relispartition,
+                EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid OR i.inhrelid = c.oid)
+                  AND c.relkind = 'r',
+                n.nspname = 'pg_catalog' OR n.nspname = 'information_schema' OR n.nspname = 'seal'
+           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = {relation}"
+    ));
+    let wrong = |kind: &str| Err(AdminError::WrongKind { table: table.to_owned(), kind: kind.to_owned() });
+    match cell(&rows, 0) {
+        Some("r" | "p") => {}
+        Some("v") => return wrong("a view"),
+        Some("m") => return wrong("a materialized view"),
+        Some("f") => return wrong("a foreign table"),
+        _ => return wrong("not a table"),
+    }
+    match cell(&rows, 1) {
+        Some("u") => return wrong("an unlogged table"),
+        Some("t") => return wrong("a temporary table"),
+        _ => {}
+    }
+    if is_true(&rows, 4) {
+        return wrong("a table of the system or of pgseal");
+    }
+    if is_true(&rows, 2) {
+        let root = relation::name_of(relation::root_of(relation));
+        return Err(AdminError::IsLeaf { table: table.to_owned(), root });
+    }
+    if is_true(&rows, 3) {
+        return Err(AdminError::Inherits { table: table.to_owned() });
+    }
+    // Every leaf must keep its rows, too.
+    let leaves = spi::execute(&format!(
+        "SELECT c.oid::pg_catalog.regclass, CASE WHEN c.relkind = 'f' THEN 'a foreign table' ELSE 'an unlogged table' END
+           FROM pg_catalog.pg_partition_tree({relation}) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
+          WHERE c.relkind NOT IN ('r', 'p') OR c.relpersistence <> 'p'"
+    ));
+    match leaves.first().map(Vec::as_slice) {
+        Some([Some(leaf), Some(kind)]) => Err(AdminError::WrongKind { table: leaf.clone(), kind: kind.clone() }),
+        _ => Ok(()),
+    }
+}
+
+fn encoding() -> Result<(), AdminError> {
+    let rows = spi::execute(
+        "SELECT pg_catalog.pg_encoding_to_char(encoding) = 'UTF8' FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
+    );
+    if is_true(&rows, 0) { Ok(()) } else { Err(AdminError::NotUtf8) }
+}
+
+fn columns(relation: u32, table: &str, tenant_column: Option<&str>) -> Result<(), AdminError> {
+    let attributes = Relation::open(relation).map(|open| open.attributes()).unwrap_or_default();
+    if let Some(taken) = attributes.iter().find(|column| columns::is_seal_column(&column.name)) {
+        return Err(AdminError::ReservedColumn { table: table.to_owned(), column: taken.name.clone() });
+    }
+    let signable = columns::signable(&attributes);
+    match signable.len() {
+        0 => return Err(AdminError::NoColumns { table: table.to_owned() }),
+        count if count > MAX_COLUMNS => return Err(AdminError::TooManyColumns { table: table.to_owned(), count }),
+        _ => {}
+    }
+    let Some(tenant) = tenant_column else { return Ok(()) };
+    let (table, column) = (table.to_owned(), tenant.to_owned());
+    match attributes.iter().find(|column| column.name == tenant) {
+        None => {
+            let columns = signable.iter().map(|place| place.name.as_str()).collect::<Vec<_>>().join(", ");
+            Err(AdminError::NoTenantColumn { table, column, columns })
+        }
+        Some(found) if found.generated => Err(AdminError::GeneratedTenant { table, column }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Refuses types whose text depends on other objects or the locale, however deep they are nested.
+fn types(relation: u32, table: &str) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "WITH RECURSIVE used (column_name, type) AS (
+            SELECT attname, atttypid FROM pg_catalog.pg_attribute
+             WHERE attrelid = {relation} AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+            UNION
+            SELECT used.column_name, inner_type.oid
+              FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
+             CROSS JOIN LATERAL (
+                SELECT t.typbasetype WHERE t.typtype = 'd'
+                UNION ALL SELECT t.typelem WHERE t.typcategory = 'A'
+                UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+                           WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
+             ) AS inner_type (oid))
+         SELECT used.column_name, t.typname
+           FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
+          WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+            AND (t.typname = 'money' OR t.typname LIKE 'reg%')
+          ORDER BY 1 LIMIT 1"
+    ));
+    match rows.first().map(Vec::as_slice) {
+        Some([Some(column), Some(type_name)]) => Err(AdminError::UnsignableType {
+            table: table.to_owned(),
+            column: column.clone(),
+            type_name: type_name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT conname FROM pg_catalog.pg_constraint
+          WHERE conrelid = {relation} AND contype = 'f'
+            AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
+          ORDER BY 1 LIMIT 1"
+    ));
+    match cell(&rows, 0) {
+        Some(constraint) => {
+            Err(AdminError::CascadingKey { table: table.to_owned(), constraint: constraint.to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+fn later_triggers(relation: u32, table: String) -> Result<(), AdminError> {
+    let triggers = Relation::open(relation).map(|open| open.triggers()).unwrap_or_default();
+    let later = triggers.iter().find(|trigger| {
+        trigger.before_insert_row && !trigger.disabled && trigger.name.as_slice() > SEAL_TRIGGER.as_bytes()
+    });
+    match later {
+        Some(trigger) => {
+            Err(AdminError::LaterTrigger { table, trigger: String::from_utf8_lossy(&trigger.name).into_owned() })
+        }
+        None => Ok(()),
+    }
+}

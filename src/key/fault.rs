@@ -1,0 +1,79 @@
+//! Why there is no usable key. No variant can hold a byte of one.
+
+use pgseal_chain::KeyError;
+use thiserror::Error;
+
+#[derive(Debug, Clone, Error)]
+pub enum KeyFault {
+    #[error("none of pgseal.key_command, pgseal.key_file and pgseal.key is set")]
+    NotConfigured,
+    #[error("{0} and {1} are both set, but a key has exactly one source")]
+    SeveralSources(&'static str, &'static str),
+    #[error("the key file \"{path}\" cannot be read: {reason}")]
+    Unreadable { path: String, reason: String },
+    #[error("the key file \"{path}\" has mode {mode:04o}: others than its owner can use it")]
+    Permissive { path: String, mode: u32 },
+    #[error("the key file \"{path}\" is not a regular file")]
+    NotAFile { path: String },
+    #[error("pgseal.key is not hexadecimal text")]
+    InlineNotHex,
+    #[error("pgseal.key_command could not be started: {reason}")]
+    NotStarted { reason: String },
+    #[error("pgseal.key_command gave no key within {seconds} s and was killed")]
+    TimedOut { seconds: u64 },
+    #[error("pgseal.key_command ended with {status}{stderr}")]
+    CommandFailed { status: String, stderr: String },
+    #[error("pgseal.key_command printed more than {0} bytes")]
+    TooMuchOutput(usize),
+    #[error("{origin}: {error}")]
+    Malformed { origin: &'static str, error: KeyError },
+    #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
+    OtherId { wanted: String, have: &'static str },
+}
+
+impl KeyFault {
+    /// The fault as a sentence that begins with a capital letter, without a full stop.
+    pub fn sentence(&self) -> String {
+        let text = self.to_string();
+        if text.starts_with("pgseal.") {
+            return format!("Setting {text}");
+        }
+        let mut letters = text.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        let restart = "then restart the server";
+        match self {
+            KeyFault::NotConfigured => format!(
+                "Create a key with: openssl rand -hex 32 > FILE && chmod 600 FILE, set pgseal.key_file = 'FILE' in postgresql.conf, {restart}."
+            ),
+            KeyFault::SeveralSources(..) => format!("Keep one of the two in postgresql.conf, {restart}."),
+            KeyFault::Unreadable { path, .. } | KeyFault::NotAFile { path } => {
+                format!(
+                    "Let pgseal.key_file name a regular file that the server's user can read (now \"{path}\"), {restart}."
+                )
+            }
+            KeyFault::Permissive { path, .. } => format!("Run: chmod 600 \"{path}\", {restart}."),
+            KeyFault::InlineNotHex => {
+                format!("Write at least 64 hexadecimal digits (openssl rand -hex 32), {restart}.")
+            }
+            KeyFault::NotStarted { .. }
+            | KeyFault::TimedOut { .. }
+            | KeyFault::CommandFailed { .. }
+            | KeyFault::TooMuchOutput(_) => {
+                format!(
+                    "Run the command by hand as the server's user; it must print the key and end with status 0. {}.",
+                    "Then restart the server"
+                )
+            }
+            KeyFault::Malformed { .. } => {
+                format!(
+                    "The key must be at least 32 bytes as hexadecimal or base64 text (openssl rand -hex 32). Correct it, {restart}."
+                )
+            }
+            KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
+        }
+    }
+}

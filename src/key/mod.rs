@@ -1,0 +1,69 @@
+//! The sealing secret: where it comes from, and the one copy that every backend inherits.
+
+mod command;
+mod fault;
+mod source;
+
+pub use fault::KeyFault;
+
+use crate::pg::error::Report;
+use pgrx::PgSqlErrorCode;
+use pgseal_chain::Secret;
+use source::Source;
+use std::sync::OnceLock;
+
+/// Id of the key that a server begins with; `%k` in a command or path.
+pub const FIRST_KEY_ID: &str = "1";
+
+/// A usable key.
+pub struct Key {
+    pub id: &'static str,
+    pub secret: Secret,
+    /// Where it came from, without any part of it: `key_file`, `key_command` or `key`.
+    pub source: &'static str,
+}
+
+static KEY: OnceLock<Result<Key, KeyFault>> = OnceLock::new();
+
+/// Fetches the key, once, in the postmaster; backends are forked from it and inherit the result.
+pub fn init() {
+    let fetched = fetch();
+    if let Err(fault) = &fetched {
+        Report::from(fault.clone()).warn();
+    }
+    let _ = KEY.set(fetched);
+}
+
+fn fetch() -> Result<Key, KeyFault> {
+    let source = Source::configured()?;
+    let secret = source.fetch(FIRST_KEY_ID)?;
+    Ok(Key { id: FIRST_KEY_ID, secret, source: source.name() })
+}
+
+/// The key in force, or why there is none.
+pub fn current() -> Result<&'static Key, KeyFault> {
+    match KEY.get() {
+        Some(Ok(key)) => Ok(key),
+        Some(Err(fault)) => Err(fault.clone()),
+        None => Err(KeyFault::NotConfigured),
+    }
+}
+
+/// The key of this id, if this server has it.
+pub fn by_id(id: &str) -> Result<&'static Key, KeyFault> {
+    let key = current()?;
+    if key.id == id { Ok(key) } else { Err(KeyFault::OtherId { wanted: id.to_owned(), have: key.id }) }
+}
+
+/// First 8 bytes of an HMAC under the key, hex: names it without telling it.
+pub fn fingerprint(key: &Key) -> String {
+    hex::encode(key.secret.fingerprint())
+}
+
+impl From<KeyFault> for Report {
+    fn from(fault: KeyFault) -> Report {
+        Report::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pgseal has no usable key")
+            .detail(format!("{}.", fault.sentence()))
+            .hint(fault.remedy())
+    }
+}

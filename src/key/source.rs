@@ -1,0 +1,86 @@
+//! The three places a secret can come from; exactly one is set.
+
+use super::command;
+use super::fault::KeyFault;
+use crate::settings;
+use pgseal_chain::Secret;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use zeroize::Zeroizing;
+
+/// No source may give more bytes than this: far above the largest key in its longest encoding.
+const MAX_BYTES: usize = 16 * 1024;
+
+pub enum Source {
+    Command(String),
+    File(String),
+    Inline(Zeroizing<String>),
+}
+
+impl Source {
+    /// The one that is set; an error names two that are.
+    pub fn configured() -> Result<Source, KeyFault> {
+        let set: Vec<Source> = [
+            settings::key_command().map(Source::Command),
+            settings::key_file().map(Source::File),
+            settings::key().map(Source::Inline),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match <[Source; 1]>::try_from(set) {
+            Ok([source]) => Ok(source),
+            Err(several) => match several.as_slice() {
+                [first, second, ..] => Err(KeyFault::SeveralSources(first.name(), second.name())),
+                _ => Err(KeyFault::NotConfigured),
+            },
+        }
+    }
+
+    /// Name of the setting.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Source::Command(_) => "pgseal.key_command",
+            Source::File(_) => "pgseal.key_file",
+            Source::Inline(_) => "pgseal.key",
+        }
+    }
+
+    pub fn fetch(&self, key_id: &str) -> Result<Secret, KeyFault> {
+        let text = match self {
+            Source::Command(command) => {
+                command::output(&with_id(command, key_id), settings::key_command_timeout(), MAX_BYTES)?
+            }
+            Source::File(path) => read_private_file(&with_id(path, key_id))?,
+            Source::Inline(text) => {
+                if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(KeyFault::InlineNotHex);
+                }
+                Zeroizing::new(text.as_bytes().to_vec())
+            }
+        };
+        Secret::from_text(&text).map_err(|error| KeyFault::Malformed { origin: self.name(), error })
+    }
+}
+
+fn with_id(template: &str, key_id: &str) -> String {
+    template.replace("%k", key_id)
+}
+
+fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+    let unreadable = |error: std::io::Error| KeyFault::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(KeyFault::NotAFile { path: path.to_owned() });
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    let opened = file.metadata().map_err(unreadable)?;
+    let mode = opened.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFault::Permissive { path: path.to_owned(), mode });
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+    file.take(MAX_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}

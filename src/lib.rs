@@ -1,0 +1,34 @@
+//! pgseal: history tables whose rows are sealed, inside PostgreSQL.
+//!
+//! `crates/chain` holds what is signed and how a chain is judged, `crates/document` the canonical
+//! text of a row; neither knows PostgreSQL. Here: `pg` is the only module with unsafe code,
+//! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
+//! side, `key` where the secret comes from, `admin` attach and detach.
+
+mod admin;
+mod key;
+mod pg;
+mod record;
+mod seal;
+mod settings;
+mod verify;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["schema"]);
+pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
+pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["administration"], finalize);
+
+/// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    pg::preload::require();
+    settings::init();
+    key::init();
+    pg::shared_memory::init();
+    seal::init();
+}

@@ -1,0 +1,94 @@
+//! The C functions that SQL definitions name and that take what Rust types cannot describe: rows
+//! of triggers, internal states, VARIADIC "any".
+
+use super::aggregate;
+use super::attributes;
+use super::row::Cells;
+use super::trigger::TriggerCall;
+use crate::seal::{guard, trigger};
+use crate::verify::audit::AuditState;
+use crate::verify::{document, locate::LocateState};
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::pgrx_extern_c_guard;
+
+/// A function with the server's version-1 calling convention around `$body`.
+macro_rules! c_function {
+    ($(#[$meta:meta])* $name:ident, $info:ident, $body:expr) => {
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn $info() -> &'static pg_sys::Pg_finfo_record {
+            const INFO: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &INFO
+        }
+
+        $(#[$meta])*
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C-unwind" fn $name(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+            // SAFETY: SQL declares each function with the arguments that its body expects, and
+            // only the server calls it. The guard turns a panic into an ERROR.
+            unsafe { pgrx_extern_c_guard(move || $body(fcinfo)) }
+        }
+    };
+}
+
+c_function!(
+    /// `seal.seal_entry()`: BEFORE INSERT FOR EACH ROW.
+    pgseal_seal_entry, pg_finfo_pgseal_seal_entry, seal_entry
+);
+c_function!(
+    /// `seal.refuse_change()`: BEFORE UPDATE OR DELETE FOR EACH ROW, BEFORE TRUNCATE.
+    pgseal_refuse_change, pg_finfo_pgseal_refuse_change, refuse_change
+);
+c_function!(
+    /// `seal.document(record)`.
+    pgseal_document_of, pg_finfo_pgseal_document_of, document_of
+);
+c_function!(pgseal_audit_add, pg_finfo_pgseal_audit_add, aggregate::add::<AuditState>);
+c_function!(pgseal_audit_merge, pg_finfo_pgseal_audit_merge, aggregate::merge::<AuditState>);
+c_function!(pgseal_audit_save, pg_finfo_pgseal_audit_save, aggregate::save::<AuditState>);
+c_function!(pgseal_audit_load, pg_finfo_pgseal_audit_load, aggregate::load::<AuditState>);
+c_function!(pgseal_audit_finish, pg_finfo_pgseal_audit_finish, aggregate::finish::<AuditState>);
+c_function!(pgseal_locate_add, pg_finfo_pgseal_locate_add, aggregate::add::<LocateState>);
+c_function!(pgseal_locate_finish, pg_finfo_pgseal_locate_finish, aggregate::finish::<LocateState>);
+
+/// # Safety
+/// As all below: called by the server, with the arguments of the SQL declaration.
+unsafe fn seal_entry(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the caller's promise.
+    let call = unsafe { TriggerCall::from_call(fcinfo) };
+    pg_sys::Datum::from(trigger::seal(&call).0)
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn refuse_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the caller's promise.
+    let call = unsafe { TriggerCall::from_call(fcinfo) };
+    guard::refuse(&call)
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn document_of(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the argument is a composite datum, which the server checked; it is taken apart by
+    // heap_deform_tuple with the descriptor that it names, which stays pinned meanwhile.
+    unsafe {
+        let cells = (*fcinfo).args.as_slice(1);
+        let header = pg_sys::pg_detoast_datum(cells[0].value.cast_mut_ptr()).cast::<pg_sys::HeapTupleHeaderData>();
+        let fields = (*header).t_choice.t_datum;
+        let descriptor = pg_sys::lookup_rowtype_tupdesc(fields.datum_typeid, fields.datum_typmod);
+        let mut tuple = pg_sys::HeapTupleData {
+            t_len: pgrx::varsize(header.cast()) as u32,
+            t_self: Default::default(),
+            t_tableOid: pg_sys::InvalidOid,
+            t_data: header,
+        };
+        let columns = attributes::of_descriptor(descriptor);
+        let relation = pg_sys::get_typ_typrelid(fields.datum_typeid).to_u32();
+        let text = document::of_row(relation, &columns, Cells::of_tuple(&mut tuple, descriptor).row());
+        if (*descriptor).tdrefcount >= 0 {
+            pg_sys::DecrTupleDescRefCount(descriptor);
+        }
+        pg_sys::Datum::from(pgrx::rust_str_to_text_p(&text).as_ptr())
+    }
+}

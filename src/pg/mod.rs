@@ -1,0 +1,30 @@
+//! Safe wrappers around PostgreSQL's C interface: the only unsafe code of the crate.
+//!
+//! Every wrapper takes and returns plain Rust values. A PostgreSQL ERROR inside a wrapped call
+//! arrives as a Rust panic, so destructors run; pgrx turns it back into the ERROR at the border.
+#![allow(unsafe_code)]
+
+pub mod aggregate;
+pub mod attributes;
+pub mod clock;
+pub mod entry_points;
+pub mod error;
+pub mod executor;
+pub mod index;
+pub mod invalidation;
+pub mod jsonb;
+pub mod lock;
+pub mod output;
+pub mod preload;
+pub mod relation;
+pub mod row;
+pub mod scan;
+pub mod server;
+pub mod settings;
+pub mod shared_memory;
+pub mod snapshot;
+pub mod spi;
+pub mod transaction;
+pub mod trigger;
+pub mod user;
+pub mod value;

@@ -1,0 +1,165 @@
+//! Open tables: columns, leaves, triggers, the seal index.
+
+use super::attributes::{self, Attribute};
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+use pgrx::{PgList, pg_sys};
+use std::ffi::CStr;
+
+unsafe extern "C-unwind" {
+    fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
+    fn find_all_inheritors(
+        parent: pg_sys::Oid,
+        lockmode: pg_sys::LOCKMODE,
+        numparents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// An open table, closed on drop; the lock taken to open it is released then, too.
+pub struct Relation {
+    raw: pg_sys::Relation,
+}
+
+/// A trigger as the relation cache has it.
+pub struct TriggerFacts {
+    pub name: Vec<u8>,
+    pub function: u32,
+    pub before_insert_row: bool,
+    pub disabled: bool,
+}
+
+impl Relation {
+    /// Opens with ACCESS SHARE; `None` if it is gone.
+    pub fn open(oid: u32) -> Option<Relation> {
+        // SAFETY: try_relation_open accepts any oid and waits for the lock.
+        let raw = unsafe { pg_sys::try_relation_open(oid.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+        (!raw.is_null()).then_some(Relation { raw })
+    }
+
+    pub(super) fn raw(&self) -> pg_sys::Relation {
+        self.raw
+    }
+
+    /// Live columns in the order of the table.
+    pub fn attributes(&self) -> Vec<Attribute> {
+        // SAFETY: an open relation has a descriptor.
+        unsafe { attributes::of_descriptor((*self.raw).rd_att) }
+    }
+
+    /// Whether rows are stored here, as opposed to a partitioned parent.
+    pub fn has_storage(&self) -> bool {
+        self.kind() == pg_sys::RELKIND_RELATION
+    }
+
+    fn kind(&self) -> u8 {
+        // SAFETY: an open relation has its pg_class row.
+        unsafe { (*(*self.raw).rd_rel).relkind as u8 }
+    }
+
+    /// Triggers in the order in which they fire.
+    pub fn triggers(&self) -> Vec<TriggerFacts> {
+        // SAFETY: trigdesc is NULL or describes numtriggers triggers while the relation is open.
+        unsafe {
+            let description = (*self.raw).trigdesc;
+            if description.is_null() {
+                return Vec::new();
+            }
+            (0..(*description).numtriggers as usize)
+                .map(|i| &*(*description).triggers.add(i))
+                .map(|trigger| TriggerFacts {
+                    name: CStr::from_ptr(trigger.tgname).to_bytes().to_vec(),
+                    function: trigger.tgfoid.to_u32(),
+                    before_insert_row: fires_before_insert_row(trigger.tgtype),
+                    disabled: trigger.tgenabled as u8 == pg_sys::TRIGGER_DISABLED,
+                })
+                .collect()
+        }
+    }
+
+    /// The unique, valid index on (seal_chain, seal_seq) of this table.
+    pub fn seal_index(&self) -> Option<u32> {
+        let wanted = [c"seal_chain", c"seal_seq"].map(|name| {
+            // SAFETY: a catalog lookup in an open relation; InvalidAttrNumber if absent.
+            unsafe { pg_sys::get_attnum((*self.raw).rd_id, name.as_ptr()) }
+        });
+        // SAFETY: the list and the opened indexes belong to this open relation; each is closed
+        // again. rd_index has indnkeyatts key columns.
+        unsafe {
+            let list = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(self.raw));
+            list.iter_oid()
+                .find(|&oid| {
+                    let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+                    let form = &*(*index).rd_index;
+                    let keys = form.indkey.values.as_slice(form.indnatts.max(0) as usize);
+                    let no_predicate = pg_sys::RelationGetIndexPredicate(index).is_null();
+                    let fits = form.indisunique
+                        && form.indisvalid
+                        && form.indisready
+                        && form.indnkeyatts == 2
+                        && no_predicate
+                        && keys.get(..2) == Some(&wanted[..]);
+                    pg_sys::index_close(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+                    fits
+                })
+                .map(|oid| oid.to_u32())
+        }
+    }
+}
+
+fn fires_before_insert_row(kind: i16) -> bool {
+    let kind = kind as u32;
+    kind & pg_sys::TRIGGER_TYPE_ROW != 0
+        && kind & pg_sys::TRIGGER_TYPE_BEFORE != 0
+        && kind & pg_sys::TRIGGER_TYPE_INSERT != 0
+}
+
+impl Drop for Relation {
+    fn drop(&mut self) {
+        // SAFETY: opened by `open` with the same lock mode and closed only here.
+        unsafe { pg_sys::relation_close(self.raw, pg_sys::AccessShareLock as pg_sys::LOCKMODE) }
+    }
+}
+
+/// The topmost partitioned parent of a leaf; the table itself if it is no partition.
+pub fn root_of(relation: u32) -> u32 {
+    // SAFETY: catalog lookups; the list holds oids, parent first, root last.
+    unsafe {
+        if !pg_sys::get_rel_relispartition(relation.into()) {
+            return relation;
+        }
+        PgList::<pg_sys::Oid>::from_pg(pg_guard_ffi_boundary(|| get_partition_ancestors(relation.into())))
+            .iter_oid()
+            .last()
+            .map_or(relation, |oid| oid.to_u32())
+    }
+}
+
+/// The table and all tables below it, without taking a lock.
+pub fn with_descendants(relation: u32) -> Vec<u32> {
+    // SAFETY: a catalog scan; the list holds oids.
+    unsafe {
+        let list = pg_guard_ffi_boundary(|| {
+            find_all_inheritors(relation.into(), pg_sys::NoLock as pg_sys::LOCKMODE, std::ptr::null_mut())
+        });
+        PgList::<pg_sys::Oid>::from_pg(list).iter_oid().map(|oid| oid.to_u32()).collect()
+    }
+}
+
+/// Schema-qualified name as SQL text, or the oid if the table is gone.
+pub fn name_of(relation: u32) -> String {
+    // SAFETY: catalog lookups; the names are palloc'd strings or NULL.
+    unsafe {
+        let name = pg_sys::get_rel_name(relation.into());
+        if name.is_null() {
+            return relation.to_string();
+        }
+        let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relation.into()));
+        let schema = if schema.is_null() { c"?".as_ptr() } else { schema };
+        let quoted = pg_sys::quote_qualified_identifier(schema, name);
+        CStr::from_ptr(quoted).to_string_lossy().into_owned()
+    }
+}
+
+pub fn exists(relation: u32) -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { !pg_sys::get_rel_name(relation.into()).is_null() }
+}

@@ -1,0 +1,74 @@
+//! What this server, database and process are.
+
+use pgrx::pg_sys;
+use std::ffi::c_int;
+
+unsafe extern "C" {
+    static max_prepared_xacts: c_int;
+}
+
+/// System identifier of the cluster, as `pg_controldata` prints it.
+pub fn system_identifier() -> u64 {
+    // SAFETY: reads the control file copy in shared memory, which exists in every backend.
+    unsafe { pg_sys::GetSystemIdentifier() }
+}
+
+/// Timeline that new WAL is written to. Must not be called during recovery.
+pub fn timeline() -> u32 {
+    // SAFETY: requires that recovery has ended; sealing writes, so it has.
+    unsafe { pg_sys::GetWALInsertionTimeLine() }
+}
+
+pub fn in_recovery() -> bool {
+    // SAFETY: reads shared state; no precondition in a backend.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// Oid of the database this session is connected to.
+pub fn database() -> u32 {
+    // SAFETY: a global that is set before any query runs and never changes.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// Connections plus prepared transactions: how many transactions can be open at once.
+pub fn transactions_at_most() -> u32 {
+    // SAFETY: both are fixed at server start.
+    unsafe { (pg_sys::MaxBackends + max_prepared_xacts).max(1) as u32 }
+}
+
+/// Number of this backend, or of the leader for a parallel worker: below `MaxBackends`.
+pub fn leader_number() -> usize {
+    // SAFETY: MyProc is set in every process that runs queries. lockGroupLeader of a parallel
+    // worker is set before it executes anything and stays while the worker lives.
+    unsafe {
+        let me = pg_sys::MyProc;
+        let leader = (*me).lockGroupLeader;
+        let process = if leader.is_null() { me } else { leader };
+        process_number(process)
+    }
+}
+
+#[cfg(feature = "pg15")]
+unsafe fn process_number(process: *mut pg_sys::PGPROC) -> usize {
+    // SAFETY: the caller passes a live PGPROC.
+    unsafe { (*process).pgprocno as usize }
+}
+
+#[cfg(not(feature = "pg15"))]
+unsafe fn process_number(process: *mut pg_sys::PGPROC) -> usize {
+    // SAFETY: the caller passes a live PGPROC, an element of the array allProcs.
+    unsafe { process.offset_from((*pg_sys::ProcGlobal).allProcs) as usize }
+}
+
+/// Whether the transaction runs at SERIALIZABLE and is not READ ONLY DEFERRABLE.
+pub fn serializable_and_not_deferrable() -> bool {
+    // SAFETY: transaction state globals of this backend.
+    unsafe {
+        pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 && !(pg_sys::XactReadOnly && pg_sys::XactDeferrable)
+    }
+}
+
+/// Lets a cancel or a shutdown end a long loop.
+pub fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}

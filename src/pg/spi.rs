@@ -1,0 +1,81 @@
+//! SQL from inside the server, with results as text.
+
+use super::error::Report;
+use pgrx::{PgSqlErrorCode, pg_sys};
+use std::ffi::{CStr, CString};
+
+/// One result row; NULL is `None`.
+pub type TextRow = Vec<Option<String>>;
+
+struct Connection;
+
+impl Connection {
+    fn open() -> Connection {
+        // SAFETY: inside a transaction; matched by SPI_finish on drop.
+        unsafe { pg_sys::SPI_connect() };
+        Connection
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: opened by `open`.
+        unsafe { pg_sys::SPI_finish() };
+    }
+}
+
+/// Runs a statement that may write, with a new snapshot.
+pub fn execute(sql: &str) -> Vec<TextRow> {
+    run(sql, false)
+}
+
+/// Runs a query under the active snapshot. The row limit is 0, without which the server would
+/// plan parallel workers and never launch them.
+pub fn read(sql: &str) -> Vec<TextRow> {
+    run(sql, true)
+}
+
+fn run(sql: &str, read_only: bool) -> Vec<TextRow> {
+    let Ok(sql) = CString::new(sql) else {
+        Report::new(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, "a name contains a zero byte").raise()
+    };
+    let _connection = Connection::open();
+    // SAFETY: connected; on success SPI_tuptable is NULL or valid until SPI_finish, and the text
+    // of each value is copied before.
+    unsafe {
+        let code = pg_sys::SPI_execute(sql.as_ptr(), read_only, 0);
+        if code < 0 {
+            Report::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!("an internal query failed with SPI code {code}"),
+            )
+            .raise();
+        }
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return Vec::new();
+        }
+        let columns = (*(*table).tupdesc).natts;
+        (0..(*table).numvals as usize)
+            .map(|i| {
+                let tuple = *(*table).vals.add(i);
+                (1..=columns)
+                    .map(|column| {
+                        let text = pg_sys::SPI_getvalue(tuple, (*table).tupdesc, column);
+                        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+                    })
+                    .collect()
+            })
+            .collect()
+    }
+}
+
+/// A string constant for SQL text.
+pub fn literal(text: &str) -> String {
+    pgrx::spi::quote_literal(text)
+}
+
+/// A name for SQL text.
+pub fn identifier(name: &str) -> String {
+    pgrx::spi::quote_identifier(name)
+}

@@ -1,0 +1,89 @@
+//! The ends of transactions and savepoints, and what to do there.
+
+use pgrx::{pg_guard, pg_sys};
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+/// Where a top-level transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionEvent {
+    /// Last chance to write and to fail.
+    BeforeCommit,
+    BeforePrepare,
+    /// Durable and visible; locks are still held. Nothing may fail from here on.
+    Committed,
+    Prepared,
+    Aborted,
+}
+
+/// Number of a (sub)transaction within its top transaction; the top one is 1.
+pub type Level = u32;
+
+/// Where a savepoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SavepointEvent {
+    Started,
+    BeforeRelease,
+    Released { level: Level, parent: Level },
+    RolledBack { level: Level },
+}
+
+type OnTransaction = fn(TransactionEvent);
+type OnSavepoint = fn(SavepointEvent);
+
+static HANDLERS: OnceLock<(OnTransaction, OnSavepoint)> = OnceLock::new();
+
+/// Registers the two handlers for every later transaction of every backend. Call in `_PG_init`:
+/// callbacks run in reverse order of registration, so that what other libraries write at commit
+/// comes before ours.
+pub fn register(on_transaction: OnTransaction, on_savepoint: OnSavepoint) {
+    if HANDLERS.set((on_transaction, on_savepoint)).is_ok() {
+        // SAFETY: the callbacks are functions of this library, which is never unloaded.
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(transaction_callback), std::ptr::null_mut());
+            pg_sys::RegisterSubXactCallback(Some(savepoint_callback), std::ptr::null_mut());
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn transaction_callback(event: pg_sys::XactEvent::Type, _arg: *mut c_void) {
+    use pg_sys::XactEvent::*;
+    let event = match event {
+        XACT_EVENT_PRE_COMMIT => TransactionEvent::BeforeCommit,
+        XACT_EVENT_PRE_PREPARE => TransactionEvent::BeforePrepare,
+        XACT_EVENT_COMMIT => TransactionEvent::Committed,
+        XACT_EVENT_PREPARE => TransactionEvent::Prepared,
+        XACT_EVENT_ABORT => TransactionEvent::Aborted,
+        _ => return,
+    };
+    if let Some((handler, _)) = HANDLERS.get() {
+        handler(event);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn savepoint_callback(
+    event: pg_sys::SubXactEvent::Type,
+    level: pg_sys::SubTransactionId,
+    parent: pg_sys::SubTransactionId,
+    _arg: *mut c_void,
+) {
+    use pg_sys::SubXactEvent::*;
+    let event = match event {
+        SUBXACT_EVENT_START_SUB => SavepointEvent::Started,
+        SUBXACT_EVENT_PRE_COMMIT_SUB => SavepointEvent::BeforeRelease,
+        SUBXACT_EVENT_COMMIT_SUB => SavepointEvent::Released { level, parent },
+        SUBXACT_EVENT_ABORT_SUB => SavepointEvent::RolledBack { level },
+        _ => return,
+    };
+    if let Some((_, handler)) = HANDLERS.get() {
+        handler(event);
+    }
+}
+
+/// The current (sub)transaction's number.
+pub fn level() -> Level {
+    // SAFETY: reads this backend's transaction state.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}

@@ -1,0 +1,123 @@
+//! A call of a trigger function.
+
+use super::error::Report;
+use super::row::{Cells, Row};
+use pgrx::{PgSqlErrorCode, pg_sys};
+use std::marker::PhantomData;
+
+/// What fired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fired {
+    BeforeInsertRow,
+    BeforeUpdateRow,
+    BeforeDeleteRow,
+    BeforeTruncate,
+    Otherwise,
+}
+
+/// A trigger call with its row, if it fires for one.
+pub struct TriggerCall<'a> {
+    data: *mut pg_sys::TriggerData,
+    cells: Cells,
+    _call: PhantomData<&'a ()>,
+}
+
+/// A row to be stored instead of the incoming one.
+pub struct NewTuple(pub(super) pg_sys::HeapTuple);
+
+impl TriggerCall<'_> {
+    /// # Safety
+    /// Must be the call info that the server passed to a C function.
+    pub(super) unsafe fn from_call(fcinfo: pg_sys::FunctionCallInfo) -> TriggerCall<'static> {
+        // SAFETY: the caller's promise; the context's tag tells whether it is a trigger call.
+        unsafe {
+            let context = (*fcinfo).context;
+            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+                Report::new(
+                    PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+                    "a trigger function of pgseal was called without a trigger",
+                )
+                .hint("seal.attach creates the triggers; the functions are not called by hand.")
+                .raise();
+            }
+            let mut call = TriggerCall { data: context.cast(), cells: Cells::default(), _call: PhantomData };
+            match call.fired() {
+                Fired::BeforeInsertRow => call.cells = Cells::of_slot((*call.data).tg_trigslot),
+                Fired::BeforeUpdateRow => call.cells = Cells::of_slot((*call.data).tg_newslot),
+                _ => {}
+            }
+            call
+        }
+    }
+
+    pub fn fired(&self) -> Fired {
+        // SAFETY: trigger data is valid during the call.
+        let event = unsafe { (*self.data).tg_event };
+        let row = event & pg_sys::TRIGGER_EVENT_ROW != 0;
+        let before = event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_BEFORE;
+        match (before, row, event & pg_sys::TRIGGER_EVENT_OPMASK) {
+            (true, true, pg_sys::TRIGGER_EVENT_INSERT) => Fired::BeforeInsertRow,
+            (true, true, pg_sys::TRIGGER_EVENT_UPDATE) => Fired::BeforeUpdateRow,
+            (true, true, pg_sys::TRIGGER_EVENT_DELETE) => Fired::BeforeDeleteRow,
+            (true, false, pg_sys::TRIGGER_EVENT_TRUNCATE) => Fired::BeforeTruncate,
+            _ => Fired::Otherwise,
+        }
+    }
+
+    /// Oid of the table whose row it is: a leaf of a partitioned history.
+    pub fn relation(&self) -> u32 {
+        // SAFETY: the relation is open during the call.
+        unsafe { (*(*self.data).tg_relation).rd_id }.to_u32()
+    }
+
+    /// Oid of the function that the trigger calls.
+    pub fn function(&self) -> u32 {
+        // SAFETY: the trigger's description is valid during the call.
+        unsafe { (*(*self.data).tg_trigger).tgfoid }.to_u32()
+    }
+
+    /// The row as the triggers before this one left it.
+    pub fn row(&self) -> Row<'_> {
+        self.cells.row()
+    }
+
+    /// The row with these cells replaced.
+    pub fn with_cells(&self, cells: &[(usize, SealValue<'_>)]) -> NewTuple {
+        let (mut values, mut nulls) = self.cells.split();
+        // SAFETY: indexes come from the columns of this very relation; the datums live in the
+        // current memory context until heap_form_tuple has copied them.
+        unsafe {
+            for (index, value) in cells {
+                values[*index] = value.to_datum();
+                nulls[*index] = false;
+            }
+            NewTuple(pg_sys::heap_form_tuple(
+                (*(*self.data).tg_relation).rd_att,
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            ))
+        }
+    }
+}
+
+/// What a seal column takes.
+#[derive(Debug, Clone, Copy)]
+pub enum SealValue<'a> {
+    Text(&'a str),
+    Int4(i32),
+    Int8(i64),
+    /// µs since 2000-01-01 UTC.
+    Time(i64),
+    Mac(&'a [u8; 32]),
+}
+
+impl SealValue<'_> {
+    fn to_datum(self) -> pg_sys::Datum {
+        match self {
+            SealValue::Text(text) => pg_sys::Datum::from(pgrx::rust_str_to_text_p(text).as_ptr()),
+            SealValue::Int4(number) => pg_sys::Datum::from(number),
+            SealValue::Int8(number) | SealValue::Time(number) => pg_sys::Datum::from(number),
+            SealValue::Mac(mac) => pg_sys::Datum::from(pgrx::rust_byte_slice_to_bytea(mac).as_ptr()),
+        }
+    }
+}

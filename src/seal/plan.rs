@@ -1,0 +1,164 @@
+//! What a backend knows of a history to seal its rows: looked up once per table, kept until the
+//! table's definition changes.
+
+use super::document::DocumentPlan;
+use super::error::SealError;
+use crate::pg::relation::{self, Relation};
+use crate::pg::server;
+use crate::record::columns::{self, Place, SealPlaces};
+use crate::record::definition::{Definition, Epoch};
+use crate::record::registry;
+use crate::settings;
+use crate::verify::entry::TenantColumn;
+use pgseal_chain::{EpochKey, HistoryId, SaltKey};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Everything about one table (a leaf of a partitioned history) that sealing a row needs.
+pub struct SealPlan {
+    /// The table whose rows are sealed.
+    pub leaf: u32,
+    /// The history: the leaf itself, or the root above it.
+    pub root: u32,
+    /// Oid of `seal.history`, for the chain's lock.
+    pub catalog: u32,
+    pub table: String,
+    pub history: HistoryId,
+    pub epoch: i32,
+    pub epoch_key: EpochKey,
+    pub salt_key: SaltKey,
+    pub document: DocumentPlan,
+    pub tenant: Option<TenantColumn>,
+    pub places: SealPlaces,
+    pub seal_index: Option<u32>,
+    pub max_chains: Option<u32>,
+    /// `node.tag`: what the names of all its chains begin with.
+    pub chain_prefix: String,
+    /// Name of a BEFORE INSERT trigger that fires after the seal trigger.
+    pub later_trigger: Option<String>,
+}
+
+thread_local! {
+    static PLANS: RefCell<HashMap<u32, Rc<SealPlan>>> = RefCell::new(HashMap::new());
+    static GENERATION: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Forgets what was cached about a table, or everything. Runs inside the server's invalidation:
+/// touches nothing but the cache.
+pub fn forget(relation: Option<u32>) {
+    GENERATION.set(GENERATION.get() + 1);
+    let _ = PLANS.try_with(|plans| {
+        if let Ok(mut plans) = plans.try_borrow_mut() {
+            plans.retain(|_, plan| relation.is_some_and(|changed| plan.leaf != changed && plan.root != changed));
+        }
+    });
+}
+
+/// The plan for a table, from the cache or made now. `trigger` is the oid of the seal trigger's
+/// function.
+pub fn of(leaf: u32, trigger: u32) -> Result<Rc<SealPlan>, SealError> {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&leaf).cloned()) {
+        return Ok(plan);
+    }
+    let before = GENERATION.get();
+    let plan = Rc::new(SealPlan::make(leaf, trigger)?);
+    if GENERATION.get() == before {
+        PLANS.with_borrow_mut(|plans| plans.insert(leaf, Rc::clone(&plan)));
+    }
+    Ok(plan)
+}
+
+impl SealPlan {
+    fn make(leaf: u32, trigger: u32) -> Result<SealPlan, SealError> {
+        let root = relation::root_of(leaf);
+        let table = relation::name_of(leaf);
+        let (Some(open), Some(catalog)) = (Relation::open(leaf), registry::catalog()) else {
+            return Err(SealError::NotAttached { table });
+        };
+        let Some(registration) = registry::attached(root) else {
+            return Err(SealError::NotAttached { table });
+        };
+        let max_chains = registration.max_chains.and_then(|chains| u32::try_from(chains).ok());
+        let history = registration.history;
+        let definition = Definition::load(registration);
+        if let Some(fault) = definition.key_fault.clone() {
+            return Err(SealError::NoKey { table, fault });
+        }
+        if let Some(alteration) = definition.alterations.first() {
+            return Err(SealError::Altered { table, sentence: alteration.sentence.clone() });
+        }
+        let attributes = open.attributes();
+        let places = columns::signable(&attributes);
+        let Some(seal_places) = SealPlaces::find(&attributes) else {
+            return Err(SealError::ColumnsDiffer { table, detail: "A seal column is missing.".into() });
+        };
+        let epoch = definition.newest().ok_or_else(|| SealError::NotAttached { table: table.clone() })?;
+        let document = sealable_document(&definition, epoch, &places, &table)?;
+        let tenant = tenant_column(epoch, &places, &table)?;
+        let (Some(epoch_key), Some(salt_key)) = (epoch.key.clone(), definition.salt_key.clone()) else {
+            let fault = crate::key::by_id(&epoch.record.key_id).err().unwrap_or(crate::key::KeyFault::NotConfigured);
+            return Err(SealError::NoKey { table, fault });
+        };
+        Ok(SealPlan {
+            leaf,
+            root,
+            catalog,
+            history,
+            epoch: epoch.number,
+            epoch_key,
+            salt_key,
+            document,
+            tenant,
+            places: seal_places,
+            seal_index: open.seal_index(),
+            max_chains,
+            chain_prefix: chain_prefix()?,
+            later_trigger: later_trigger(&open, trigger),
+            table,
+        })
+    }
+}
+
+/// The signed columns must be exactly the table's: one that nobody signs could be changed freely.
+fn sealable_document(
+    definition: &Definition,
+    epoch: &Epoch,
+    places: &[Place],
+    table: &str,
+) -> Result<DocumentPlan, SealError> {
+    let differ = |detail: String| SealError::ColumnsDiffer { table: table.to_owned(), detail };
+    if let Some(new) = places.iter().find(|place| !epoch.record.columns.iter().any(|known| known.name == place.name)) {
+        return Err(differ(format!("Column \"{}\" is not part of epoch {}.", new.name, epoch.number)));
+    }
+    DocumentPlan::of_epoch(definition, epoch, places).map_err(|missing| {
+        differ(format!("Column \"{}\" of type {} is missing or has another type.", missing.name, missing.type_name))
+    })
+}
+
+fn tenant_column(epoch: &Epoch, places: &[Place], table: &str) -> Result<Option<TenantColumn>, SealError> {
+    let Some(name) = &epoch.record.tenant_column else { return Ok(None) };
+    TenantColumn::find(name, places).map(Some).ok_or_else(|| SealError::ColumnsDiffer {
+        table: table.to_owned(),
+        detail: format!("The tenant column \"{name}\" is missing."),
+    })
+}
+
+/// `node.tag`: new after a promotion, a restore beside the original and in a copied database.
+pub fn chain_prefix() -> Result<String, SealError> {
+    let node = settings::chain_name();
+    if !pgseal_chain::valid_node_name(&node) {
+        return Err(SealError::BadChainName { name: node });
+    }
+    let tag = pgseal_chain::tag(server::system_identifier(), server::timeline(), server::database());
+    Ok(format!("{node}.{tag}"))
+}
+
+fn later_trigger(open: &Relation, seal_function: u32) -> Option<String> {
+    let triggers = open.triggers();
+    let seal = triggers.iter().position(|trigger| trigger.before_insert_row && trigger.function == seal_function)?;
+    triggers[seal + 1..]
+        .iter()
+        .find(|trigger| trigger.before_insert_row && !trigger.disabled)
+        .map(|trigger| String::from_utf8_lossy(&trigger.name).into_owned())
+}

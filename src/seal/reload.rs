@@ -1,0 +1,66 @@
+//! Finds a chain's newest entry in the table, where shared memory does not know it.
+
+use super::heads::Head;
+use crate::pg::index::{self, Sees};
+use crate::pg::relation::{self, Relation};
+use crate::record::columns::{self, SealPlaces};
+use crate::record::definition::Definition;
+use crate::record::registry;
+use crate::verify::entry::{EntryChecker, Judgement, Scratch};
+
+/// What the table says of a chain.
+#[derive(Debug, Clone, Copy)]
+pub struct Reloaded {
+    pub head: Head,
+    /// A row that is not authentic stands above the newest entry.
+    pub blocked: bool,
+}
+
+/// Looks leaf by leaf; the lock on each is released before the next is opened.
+pub fn reload(root: u32, chain: &str) -> Reloaded {
+    let mut best = Reloaded { head: Head::START, blocked: false };
+    let mut highest_foreign = 0;
+    let Some(definition) = registry::attached(root).map(Definition::load) else { return best };
+    for leaf in relation::with_descendants(root) {
+        let Some(open) = Relation::open(leaf).filter(Relation::has_storage) else { continue };
+        let (foreign, newest) = top_of_leaf(&definition, &open, chain);
+        highest_foreign = highest_foreign.max(foreign);
+        if let Some(head) = newest.filter(|head| head.position > best.head.position) {
+            best.head = head;
+        }
+    }
+    best.blocked = highest_foreign > best.head.position;
+    best
+}
+
+/// The highest position of a row that is not authentic (0: none), and the newest entry.
+fn top_of_leaf(definition: &Definition, open: &Relation, chain: &str) -> (u64, Option<Head>) {
+    let attributes = open.attributes();
+    let (Some(seal_index), Some(places)) = (open.seal_index(), SealPlaces::find(&attributes)) else {
+        return (0, None);
+    };
+    let mut checker = None;
+    let mut scratch = Scratch::default();
+    let (mut foreign, mut newest) = (0, None);
+    index::visit(open, seal_index, chain, None, Sees::Stored, |row| {
+        let checker =
+            checker.get_or_insert_with(|| EntryChecker::new(definition, &columns::signable(&attributes), places));
+        let seal = checker.seal(row, &mut scratch);
+        let authentic = seal.filter(|seal| {
+            matches!(checker.judge(row, seal, &mut scratch), Judgement::Authentic | Judgement::UnknownContent(_))
+        });
+        match authentic {
+            Some(seal) => {
+                newest =
+                    Some(Head { position: seal.position, mac: seal.mac, sealed_at: seal.sealed_at, epoch: seal.epoch });
+                false
+            }
+            None => {
+                let position = row.get(places.seq).and_then(|value| u64::try_from(value.as_i64()).ok());
+                foreign = foreign.max(position.unwrap_or(0));
+                true
+            }
+        }
+    });
+    (foreign, newest)
+}

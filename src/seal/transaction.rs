@@ -1,0 +1,250 @@
+//! What this transaction has sealed and not yet committed.
+//!
+//! | event | what happens to a chain it owns |
+//! |---|---|
+//! | savepoint rolled back | the head goes back to where it stood before the savepoint; ownership stays |
+//! | commit | the head is published to shared memory, before the chain's lock goes |
+//! | prepare | shared memory keeps the old head as a floor; the next owner reloads |
+//! | rollback | nothing is published; the next owner looks before it uses the next position |
+
+use super::error::SealError;
+use super::heads::{self, Head};
+use super::ownership::{self, Granted};
+use super::plan::SealPlan;
+use super::stored::{self, Place};
+use crate::pg::error::OrRaise;
+use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+struct OwnedChain {
+    granted: Granted,
+    head: Head,
+    /// Heads as they stood before a savepoint's first entry, innermost last.
+    saved: Vec<(Level, Head)>,
+    /// The last row and the head before it, where ON CONFLICT may have skipped the row.
+    unconfirmed: Option<(Place, Head)>,
+    suspect: bool,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct OpenHistory {
+    relation: u32,
+    chains: Vec<OwnedChain>,
+}
+
+#[derive(Default)]
+struct Transaction {
+    histories: Vec<OpenHistory>,
+    may_skip_rows: bool,
+    before_commit_passed: bool,
+    sealed_late: bool,
+    baseline_of: Option<u32>,
+    /// Histories that this transaction detaches.
+    detached: Vec<u32>,
+}
+
+thread_local! {
+    static OPEN: RefCell<Transaction> = RefCell::default();
+    /// The chain of each history that this backend used last.
+    static PREFERRED: RefCell<HashMap<u32, u32>> = RefCell::default();
+}
+
+/// Where the next entry goes.
+pub struct Turn {
+    pub chain: Rc<str>,
+    pub head: Head,
+}
+
+const TOP_LEVEL: Level = 1;
+
+/// The chain and head that the next row of this history continues.
+pub fn next_turn(plan: &SealPlan) -> Result<Turn, SealError> {
+    OPEN.with_borrow_mut(|open| open.next_turn(plan))
+}
+
+/// Records that a row was sealed in this turn.
+pub fn advance(plan: &SealPlan, head: Head) {
+    OPEN.with_borrow_mut(|open| open.advance(plan, head));
+}
+
+/// From now on, until the transaction ends, a sealed row may turn out not to be stored.
+pub fn expect_skipped_rows() {
+    OPEN.with_borrow_mut(|open| open.may_skip_rows = true);
+}
+
+/// While `work` runs, updates of this history's rows seal them: attaching a table with rows.
+pub fn sealing_baseline<R>(relation: u32, work: impl FnOnce() -> R) -> R {
+    OPEN.with_borrow_mut(|open| open.baseline_of = Some(relation));
+    let result = work();
+    OPEN.with_borrow_mut(|open| open.baseline_of = None);
+    result
+}
+
+pub fn is_sealing_baseline(relation: u32) -> bool {
+    OPEN.with_borrow(|open| open.baseline_of == Some(relation))
+}
+
+/// Frees the shared memory of a history's chains if this transaction commits.
+pub fn forget_heads_at_commit(relation: u32) {
+    OPEN.with_borrow_mut(|open| open.detached.push(relation));
+}
+
+impl Transaction {
+    fn next_turn(&mut self, plan: &SealPlan) -> Result<Turn, SealError> {
+        let index = match self.histories.iter().position(|history| history.relation == plan.root) {
+            Some(index) => index,
+            None => {
+                self.histories.push(OpenHistory { relation: plan.root, chains: Vec::with_capacity(1) });
+                self.histories.len() - 1
+            }
+        };
+        let history = &mut self.histories[index];
+        loop {
+            if let Some(chain) = history.chains.last_mut().filter(|chain| !chain.closed) {
+                chain.settle()?;
+                if chain.suspect && stored::is_taken(plan.leaf, &chain.granted.name, chain.head.position + 1)? {
+                    ownership::close(plan, &chain.granted.name, chain.granted.slot);
+                    chain.closed = true;
+                    continue;
+                }
+                return Ok(Turn { chain: Rc::clone(&chain.granted.name), head: chain.head });
+            }
+            let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.number).collect();
+            let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.root).copied().unwrap_or(0));
+            let granted = ownership::own(plan, preferred, &owned)?;
+            PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.root, granted.number));
+            history.chains.push(OwnedChain::new(granted));
+        }
+    }
+
+    fn advance(&mut self, plan: &SealPlan, head: Head) {
+        let may_skip = self.may_skip_rows;
+        self.sealed_late |= self.before_commit_passed;
+        let chain = self
+            .histories
+            .iter_mut()
+            .find(|history| history.relation == plan.root)
+            .and_then(|history| history.chains.last_mut());
+        if let Some(chain) = chain {
+            let level = transaction::level();
+            let saved_at = chain.saved.last().map_or(TOP_LEVEL, |(level, _)| *level);
+            if level != saved_at && level != TOP_LEVEL {
+                chain.saved.push((level, chain.head));
+            }
+            let place = Place { leaf: plan.leaf, position: head.position, mac: head.mac };
+            chain.unconfirmed = may_skip.then_some((place, chain.head));
+            chain.head = head;
+        }
+    }
+
+    fn chains(&mut self) -> impl Iterator<Item = &mut OwnedChain> {
+        self.histories.iter_mut().flat_map(|history| history.chains.iter_mut())
+    }
+
+    fn settle_all(&mut self) -> Result<(), SealError> {
+        if self.may_skip_rows { self.chains().try_for_each(OwnedChain::settle) } else { Ok(()) }
+    }
+}
+
+impl OwnedChain {
+    fn new(granted: Granted) -> OwnedChain {
+        OwnedChain {
+            head: granted.head,
+            suspect: granted.suspect,
+            granted,
+            saved: Vec::new(),
+            unconfirmed: None,
+            closed: false,
+        }
+    }
+
+    /// If the last row was skipped, its position is free again.
+    fn settle(&mut self) -> Result<(), SealError> {
+        if let Some((place, before)) = self.unconfirmed.take() {
+            if !stored::is_stored(&self.granted.name, &place)? {
+                self.head = before;
+            }
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self, level: Level) {
+        while self.saved.last().is_some_and(|(saved, _)| *saved >= level) {
+            if let Some((_, head)) = self.saved.pop() {
+                self.head = head;
+                self.unconfirmed = None;
+                self.suspect = true;
+            }
+        }
+    }
+
+    fn release(&mut self, level: Level, parent: Level) {
+        let Some((saved, head)) = self.saved.pop_if(|(saved, _)| *saved == level) else { return };
+        debug_assert_eq!(saved, level);
+        let kept_by_parent = self.saved.last().is_some_and(|(saved, _)| *saved == parent);
+        if !kept_by_parent && parent != TOP_LEVEL {
+            self.saved.push((parent, head));
+        }
+    }
+
+    fn has_sealed(&self) -> bool {
+        self.head != self.granted.head
+    }
+}
+
+/// Handler for the ends of transactions.
+pub fn on_transaction(event: TransactionEvent) {
+    match event {
+        TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => OPEN.with_borrow_mut(|open| {
+            open.settle_all().or_raise();
+            open.before_commit_passed = true;
+        }),
+        TransactionEvent::Committed => end(|open| {
+            let late = open.sealed_late;
+            for chain in open.chains() {
+                if late {
+                    heads::invalidate(chain.granted.slot);
+                } else {
+                    heads::publish(chain.granted.slot, &chain.head);
+                }
+            }
+            for relation in std::mem::take(&mut open.detached) {
+                heads::free(relation);
+            }
+        }),
+        TransactionEvent::Prepared => end(|open| {
+            for chain in open.chains().filter(|chain| chain.has_sealed()) {
+                heads::invalidate(chain.granted.slot);
+            }
+        }),
+        TransactionEvent::Aborted => end(|open| {
+            for chain in open.chains() {
+                heads::suspect(chain.granted.slot);
+            }
+        }),
+    }
+}
+
+/// Nothing in here may fail: the transaction has ended already.
+fn end(finish: impl FnOnce(&mut Transaction)) {
+    let _ = OPEN.try_with(|open| {
+        if let Ok(mut open) = open.try_borrow_mut() {
+            if !open.histories.is_empty() || !open.detached.is_empty() {
+                finish(&mut open);
+            }
+            *open = Transaction::default();
+        }
+    });
+}
+
+/// Handler for savepoints.
+pub fn on_savepoint(event: SavepointEvent) {
+    OPEN.with_borrow_mut(|open| match event {
+        SavepointEvent::Started | SavepointEvent::BeforeRelease => open.settle_all().or_raise(),
+        SavepointEvent::Released { level, parent } => open.chains().for_each(|chain| chain.release(level, parent)),
+        SavepointEvent::RolledBack { level } => open.chains().for_each(|chain| chain.roll_back(level)),
+    });
+}

@@ -1,0 +1,103 @@
+//! Every setting of pgseal. All are read once, when the server starts.
+
+use crate::pg;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use std::ffi::CString;
+use std::time::Duration;
+
+/// `pgseal.key_command`: prints the secret; `%k` is the key id. The KMS hook.
+static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.key_file`: holds the secret; `%k` is the key id.
+static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.key`: the secret itself, hex. For trials.
+static KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.key_command_timeout`, seconds.
+static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
+/// `pgseal.chain_name`: the node's name in its chains' names.
+static CHAIN_NAME: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"main"));
+/// `pgseal.max_heads`: how many chains the server remembers, over all histories and databases.
+static MAX_HEADS: GucSetting<i32> = GucSetting::<i32>::new(16_384);
+
+/// Defines the settings; call in `_PG_init`.
+pub fn init() {
+    GucRegistry::define_string_guc(
+        c"pgseal.key_command",
+        c"Command that prints the sealing secret as hex or base64 (the KMS hook).",
+        c"Run by the server's start, as the server's user; %k stands for the key id.",
+        &KEY_COMMAND,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_string_guc(
+        c"pgseal.key_file",
+        c"File that holds the sealing secret as hex or base64.",
+        c"Must not be readable by group or others; %k stands for the key id.",
+        &KEY_FILE,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    pg::settings::define_secret(
+        c"pgseal.key",
+        c"The sealing secret itself, as hex. For trials only.",
+        c"Whoever reads postgresql.conf has it: use pgseal.key_command or pgseal.key_file.",
+        &KEY,
+    );
+    GucRegistry::define_int_guc(
+        c"pgseal.key_command_timeout",
+        c"Seconds after which pgseal.key_command is killed.",
+        c"The whole process group gets SIGKILL.",
+        &KEY_COMMAND_TIMEOUT,
+        1,
+        600,
+        GucContext::Postmaster,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_string_guc(
+        c"pgseal.chain_name",
+        c"Name of this node in the names of its chains.",
+        c"One per node; letters, digits and other characters, but no slash, dot or white space.",
+        &CHAIN_NAME,
+        GucContext::Postmaster,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_int_guc(
+        c"pgseal.max_heads",
+        c"How many chains the server can remember in shared memory.",
+        c"One slot of 96 bytes for each chain of each history that sealed since the server started.",
+        &MAX_HEADS,
+        16,
+        1_000_000,
+        GucContext::Postmaster,
+        GucFlags::empty(),
+    );
+    pg::settings::reserve_prefix(c"pgseal");
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let value = setting.get()?.to_string_lossy().into_owned();
+    (!value.is_empty()).then_some(value)
+}
+
+pub fn key_command() -> Option<String> {
+    text(&KEY_COMMAND)
+}
+
+pub fn key_file() -> Option<String> {
+    text(&KEY_FILE)
+}
+
+pub fn key() -> Option<zeroize::Zeroizing<String>> {
+    text(&KEY).map(zeroize::Zeroizing::new)
+}
+
+pub fn key_command_timeout() -> Duration {
+    Duration::from_secs(KEY_COMMAND_TIMEOUT.get().max(1) as u64)
+}
+
+pub fn chain_name() -> String {
+    text(&CHAIN_NAME).unwrap_or_default()
+}
+
+pub fn max_heads() -> usize {
+    MAX_HEADS.get() as usize
+}

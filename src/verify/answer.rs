@@ -1,0 +1,197 @@
+//! From what was found to what an auditor reads.
+
+use super::configuration;
+use super::locate::RowKey;
+use super::run::{self, NodeCount, Outcome};
+use crate::pg::error::Report;
+use crate::pg::server;
+use crate::record::registry::{self, Registration};
+use crate::settings;
+use pgrx::PgSqlErrorCode;
+use pgseal_chain::{Finding, Findings, Kind, Verdict};
+
+/// One line of `seal.verify_history`.
+pub struct Line {
+    pub verdict: Verdict,
+    pub history: Option<String>,
+    pub node: String,
+    pub count: NodeCount,
+    pub window_start: Option<i64>,
+    pub findings: u64,
+    pub findings_before_window: u64,
+    pub basis: String,
+    pub next_step: String,
+}
+
+/// One line of `seal.findings`.
+pub struct FoundLine {
+    pub history: String,
+    pub finding: Finding<RowKey>,
+}
+
+/// Which histories are asked about.
+pub struct Question<'a> {
+    pub tenant: Option<&'a str>,
+    /// Oid of a table or one of its leaves; `None` for all histories.
+    pub history: Option<u32>,
+}
+
+impl Question<'_> {
+    /// The answer, never empty.
+    pub fn lines(&self) -> Vec<Line> {
+        let outcomes = self.outcomes();
+        let mut lines: Vec<Line> = outcomes.iter().flat_map(|outcome| self.node_lines(outcome)).collect();
+        if lines.is_empty() {
+            lines.push(nothing_attached());
+        }
+        lines
+    }
+
+    pub fn findings(&self) -> Vec<FoundLine> {
+        self.outcomes()
+            .into_iter()
+            .flat_map(|outcome| {
+                let history = outcome.table;
+                outcome.findings.list.into_iter().map(move |finding| FoundLine { history: history.clone(), finding })
+            })
+            .collect()
+    }
+
+    /// Yes for `intact` and `intact_in_window` only, of everything that was asked.
+    pub fn is_intact(&self) -> bool {
+        self.lines().iter().all(|line| line.verdict.is_intact())
+    }
+
+    fn outcomes(&self) -> Vec<Outcome> {
+        refuse_serializable();
+        let registrations = registry::registrations();
+        let chosen: Vec<&Registration> = match self.history {
+            Some(asked) => vec![registered(&registrations, asked)],
+            None => registrations.iter().filter(|row| is_to_be_verified(row)).collect(),
+        };
+        let mut outcomes: Vec<Outcome> = chosen
+            .into_iter()
+            .map(|row| if row.is_attached() { run::verify(row, self.tenant) } else { wrongly_detached(row) })
+            .collect();
+        if self.history.is_none() {
+            outcomes.extend(configuration::unregistered().into_iter().map(|(_, table)| unregistered(table)));
+        }
+        outcomes
+    }
+
+    fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
+        let verdict = Verdict::of(&outcome.findings, outcome.nodes.values().map(|node| node.entries).sum());
+        outcome
+            .nodes
+            .iter()
+            .filter(|(node, count)| count.entries > 0 || **node == settings::chain_name())
+            .filter(|(_, count)| count.entries > 0 || outcome.nodes.values().all(|node| node.entries == 0))
+            .map(|(node, count)| Line {
+                verdict,
+                history: Some(outcome.table.clone()),
+                node: node.clone(),
+                count: count.clone(),
+                window_start: outcome.window_start,
+                findings: outcome.findings.total,
+                findings_before_window: outcome.findings.before_window,
+                basis: outcome.basis.clone(),
+                next_step: self.next_step(verdict, outcome),
+            })
+            .collect()
+    }
+
+    fn next_step(&self, verdict: Verdict, outcome: &Outcome) -> String {
+        let table = &outcome.table;
+        match verdict {
+            Verdict::Intact => "nothing to do".into(),
+            Verdict::IntactInWindow => {
+                format!("entries before the window are not intact: SELECT * FROM seal.findings(history => '{table}')")
+            }
+            Verdict::Tampered => format!(
+                "cause not determined; the original value cannot be recovered from pgseal, look into a backup: SELECT * FROM seal.findings({}history => '{table}')",
+                self.tenant.map(|tenant| format!("'{}', ", tenant.replace('\'', "''"))).unwrap_or_default()
+            ),
+            Verdict::Unverifiable => match crate::key::current() {
+                Err(fault) => fault.remedy(),
+                Ok(_) => format!("a key or a column is missing: SELECT * FROM seal.findings(history => '{table}')"),
+            },
+            Verdict::NothingSealed => self.why_nothing(outcome),
+        }
+    }
+
+    fn why_nothing(&self, outcome: &Outcome) -> String {
+        let Some(tenant) = self.tenant else { return "no row was inserted since the table was attached".into() };
+        if names_history(tenant) {
+            return format!(
+                "'{tenant}' is a history, not a tenant: SELECT * FROM seal.verify_history(history => '{tenant}')"
+            );
+        }
+        match outcome.has_tenant_column {
+            true => format!("no entry of tenant '{tenant}' is in {}: check the spelling", outcome.table),
+            false => format!(
+                "{} has no tenant column: SELECT * FROM seal.verify_history(history => '{}')",
+                outcome.table, outcome.table
+            ),
+        }
+    }
+}
+
+fn names_history(name: &str) -> bool {
+    registry::registrations().iter().any(|row| {
+        let table = crate::pg::relation::name_of(row.relation);
+        table == name || table.rsplit('.').next() == Some(name)
+    })
+}
+
+/// Detached histories are left out only while the record of who detached them is authentic.
+fn is_to_be_verified(row: &Registration) -> bool {
+    row.is_attached() || !run::is_authentically_detached(row)
+}
+
+fn registered(registrations: &[Registration], asked: u32) -> &Registration {
+    let root = crate::pg::relation::root_of(asked);
+    registrations.iter().rfind(|row| row.relation == root && is_to_be_verified(row)).unwrap_or_else(|| {
+        let table = crate::pg::relation::name_of(asked);
+        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("table \"{table}\" is not attached to pgseal"))
+            .detail("Nothing of it is sealed, so there is nothing to verify.")
+            .hint(format!("To seal it: SELECT seal.attach('{table}'). Attached tables: SELECT * FROM seal.status."))
+            .raise()
+    })
+}
+
+fn unregistered(table: String) -> Outcome {
+    let sentence = format!("table {table} has pgseal's columns or triggers, but its row was removed from seal.history");
+    run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+}
+
+fn wrongly_detached(row: &Registration) -> Outcome {
+    let table = crate::pg::relation::name_of(row.relation);
+    let sentence = format!("history {table} is marked as detached, but not by pgseal under its key");
+    run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+}
+
+fn nothing_attached() -> Line {
+    Line {
+        verdict: Verdict::of(&Findings::<RowKey>::default(), 0),
+        history: None,
+        node: settings::chain_name(),
+        count: NodeCount::default(),
+        window_start: None,
+        findings: 0,
+        findings_before_window: 0,
+        basis: "no history is attached in this database".into(),
+        next_step: "attach a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN')".into(),
+    }
+}
+
+fn refuse_serializable() {
+    if server::serializable_and_not_deferrable() {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
+            "a history cannot be verified in a SERIALIZABLE transaction that may write",
+        )
+        .detail("Reading the whole history would make other serializable transactions fail.")
+        .hint("Run: BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE, or verify at READ COMMITTED.")
+        .raise();
+    }
+}

@@ -1,0 +1,107 @@
+//! Whether a history's table still is what attach made it: columns, triggers, index, records.
+
+use super::locate::RowKey;
+use crate::pg::spi;
+use crate::record::columns::{self, Place};
+use crate::record::definition::Definition;
+use pgseal_chain::{Finding, Kind};
+
+/// Every difference, as findings without a position.
+pub fn check(definition: &Definition, places: &[Place]) -> Vec<Finding<RowKey>> {
+    let altered = definition.alterations.iter().map(|alteration| Finding {
+        expected: alteration.expected.clone(),
+        found: alteration.found.clone(),
+        ..Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
+    });
+    let table = table_problems(definition.registration.relation);
+    let columns = if definition.alterations.is_empty() { column_problems(definition, places) } else { Vec::new() };
+    let live = table.into_iter().chain(columns).map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence));
+    altered.chain(live).collect()
+}
+
+/// A table that looks sealed but is unknown to `seal.history`: its row was removed.
+pub fn unregistered() -> Vec<(u32, String)> {
+    spi::read(
+        "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)
+           FROM pg_catalog.pg_class c
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
+            AND NOT EXISTS (SELECT FROM seal.history h WHERE h.relation = c.oid)
+            AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                           JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+                          WHERE t.tgrelid = c.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace)
+                 OR 3 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a
+                          WHERE a.attrelid = c.oid AND a.attname IN ('seal_chain', 'seal_seq', 'seal_mac')
+                            AND a.attnotnull))
+          ORDER BY 2",
+    )
+    .into_iter()
+    .filter_map(|row| match row.as_slice() {
+        [Some(oid), Some(name)] => Some((oid.parse().ok()?, name.clone())),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Triggers, NOT NULL and the index, of the table and every leaf.
+fn table_problems(relation: u32) -> Vec<String> {
+    let seal_columns = columns::SEAL_COLUMNS.map(|(name, _)| format!("('{name}')")).join(", ");
+    spi::read(&format!(
+        "WITH part AS (
+            SELECT c.oid, c.relkind, c.oid::pg_catalog.regclass::pg_catalog.text AS name
+              FROM (SELECT {relation}::pg_catalog.oid UNION
+                    SELECT relid FROM pg_catalog.pg_partition_tree({relation}::pg_catalog.oid)) AS tree (oid)
+              JOIN pg_catalog.pg_class c USING (oid))
+         SELECT pg_catalog.format('the unique index on (seal_chain, seal_seq) of table %s is missing or not valid', name)
+           FROM part
+          WHERE relkind = 'r' AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_index i
+             WHERE i.indrelid = part.oid AND i.indisunique AND i.indisvalid AND i.indisready
+               AND i.indpred IS NULL AND i.indnkeyatts = 2
+               AND ARRAY['seal_chain', 'seal_seq']::pg_catalog.text[] = (
+                 SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place)
+                   FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                  WHERE k.place <= 2))
+         UNION ALL
+         SELECT pg_catalog.format('the trigger that %s on table %s is missing, disabled or changed', wanted.what, name)
+           FROM part, (VALUES ('seals inserted rows', 'seal_entry', 7, 'O'),
+                              ('refuses UPDATE and DELETE', 'refuse_change', 27, 'A'),
+                              ('refuses TRUNCATE', 'refuse_change', 34, 'A')) AS wanted (what, function, kind, mode)
+          WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_trigger t
+              JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+             WHERE t.tgrelid = part.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace
+               AND p.proname = wanted.function AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
+               AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '')
+         UNION ALL
+         SELECT pg_catalog.format('column %s of table %s is missing or accepts NULL', wanted.name, part.name)
+           FROM part, (VALUES {seal_columns}) AS wanted (name)
+          WHERE NOT EXISTS (
+            SELECT FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = part.oid AND a.attname = wanted.name AND a.attnotnull AND NOT a.attisdropped)
+         ORDER BY 1"
+    ))
+    .into_iter()
+    .filter_map(|row| row.into_iter().next().flatten())
+    .collect()
+}
+
+/// Signed columns must be there with their type; every other column must be part of the epoch.
+fn column_problems(definition: &Definition, places: &[Place]) -> Vec<String> {
+    let Some(epoch) = definition.newest() else { return Vec::new() };
+    let unsigned = places
+        .iter()
+        .filter(|place| !epoch.record.columns.iter().any(|column| column.name == place.name))
+        .map(|place| format!("column {} is not signed: no epoch knows it", place.name));
+    let gone =
+        epoch.record.columns.iter().filter_map(|column| match places.iter().find(|place| place.name == column.name) {
+            None => Some(format!("the signed column {} was removed or renamed outside pgseal", column.name)),
+            Some(place) if place.type_name != column.type_name => Some(format!(
+                "the type of the signed column {} was changed from {} to {} outside pgseal",
+                column.name, column.type_name, place.type_name
+            )),
+            Some(_) => None,
+        });
+    unsigned.chain(gone).collect()
+}

@@ -1,0 +1,212 @@
+//! Is this row an entry that pgseal sealed, unchanged?
+
+use crate::pg::row::Row;
+use crate::pg::value::ColumnType;
+use crate::record::columns::{Place, SealPlaces};
+use crate::record::definition::{Definition, Epoch};
+use crate::seal::document::{DocumentPlan, MissingColumn};
+use pgseal_chain::{Entry, EpochKey, HistoryId, Mac, SaltKey, document_digest};
+
+/// The tenant column of a layout.
+pub struct TenantColumn {
+    index: usize,
+    column: ColumnType,
+}
+
+impl TenantColumn {
+    pub fn find(name: &str, places: &[Place]) -> Option<TenantColumn> {
+        let place = places.iter().find(|place| place.name == name)?;
+        Some(TenantColumn { index: place.index, column: ColumnType::new(place.type_oid) })
+    }
+
+    /// Replaces `out` by the row's tenant; `false` if it has none.
+    pub fn write(&self, row: Row<'_>, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        match row.get(self.index) {
+            Some(value) => {
+                self.column.write_text(value, out);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A column that an epoch does not know: it must be empty, or hold the default it was added with.
+struct UnknownColumn {
+    name: String,
+    index: usize,
+    column: ColumnType,
+    default: Option<String>,
+}
+
+struct EpochChecker {
+    number: i32,
+    key: Option<EpochKey>,
+    document: Result<DocumentPlan, MissingColumn>,
+    tenant: Option<Result<TenantColumn, MissingColumn>>,
+    unknown: Vec<UnknownColumn>,
+}
+
+/// Buffers used again for every row.
+#[derive(Default)]
+pub struct Scratch {
+    pub chain: Vec<u8>,
+    pub tenant: Vec<u8>,
+    document: Vec<u8>,
+}
+
+/// What the seal columns of a row say, if they are well-formed.
+#[derive(Debug, Clone, Copy)]
+pub struct Seal {
+    pub position: u64,
+    pub epoch: i32,
+    pub anchor: u64,
+    pub sealed_at: i64,
+    pub prev: Mac,
+    pub mac: Mac,
+}
+
+/// The judgement on one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    Authentic,
+    /// Authentic, but this column has content that its epoch does not know.
+    UnknownContent(String),
+    Altered,
+    NoSuchEpoch,
+    NoKey,
+    NoColumn(String),
+}
+
+/// Checks entries of one history in rows of one layout.
+pub struct EntryChecker {
+    history: HistoryId,
+    salt_key: Option<SaltKey>,
+    epochs: Vec<EpochChecker>,
+    pub places: SealPlaces,
+}
+
+impl EntryChecker {
+    pub fn new(definition: &Definition, columns: &[Place], places: SealPlaces) -> EntryChecker {
+        EntryChecker {
+            history: definition.registration.history,
+            salt_key: definition.salt_key.clone(),
+            epochs: definition.epochs.iter().map(|epoch| epoch_checker(definition, epoch, columns)).collect(),
+            places,
+        }
+    }
+
+    /// The seal columns, with the chain's name in `scratch.chain`; `None` if one is NULL or has a
+    /// value that pgseal never writes.
+    pub fn seal(&self, row: Row<'_>, scratch: &mut Scratch) -> Option<Seal> {
+        let places = &self.places;
+        let chain = row.get(places.chain)?;
+        let seal = Seal {
+            position: u64::try_from(row.get(places.seq)?.as_i64()).ok().filter(|position| *position > 0)?,
+            epoch: row.get(places.epoch)?.as_i32(),
+            anchor: u64::try_from(row.get(places.anchor)?.as_i64()).ok()?,
+            sealed_at: row.get(places.at)?.as_i64(),
+            prev: row.get(places.prev)?.as_mac()?,
+            mac: row.get(places.mac)?.as_mac()?,
+        };
+        scratch.chain.clear();
+        chain.with_bytes(|bytes| scratch.chain.extend_from_slice(bytes));
+        Some(seal)
+    }
+
+    /// Judges the row under the epoch that it names. `scratch.chain` is the chain of `seal`.
+    pub fn judge(&self, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Judgement {
+        match self.epochs.iter().find(|epoch| epoch.number == seal.epoch) {
+            Some(epoch) => self.judge_under(epoch, row, seal, scratch),
+            None => Judgement::NoSuchEpoch,
+        }
+    }
+
+    /// The other epoch under which the row is authentic, if its epoch number was changed.
+    pub fn other_epoch(&self, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Option<i32> {
+        self.epochs
+            .iter()
+            .filter(|epoch| epoch.number != seal.epoch)
+            .find(|epoch| self.judge_under(epoch, row, seal, scratch) == Judgement::Authentic)
+            .map(|epoch| epoch.number)
+    }
+
+    fn judge_under(&self, epoch: &EpochChecker, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Judgement {
+        let (Some(key), Some(salt_key)) = (&epoch.key, &self.salt_key) else { return Judgement::NoKey };
+        let document = match &epoch.document {
+            Ok(document) => document,
+            Err(missing) => return Judgement::NoColumn(missing.name.clone()),
+        };
+        let has_tenant = match &epoch.tenant {
+            Some(Ok(tenant)) => tenant.write(row, &mut scratch.tenant),
+            Some(Err(missing)) => return Judgement::NoColumn(missing.name.clone()),
+            None => false,
+        };
+        if document.write(row, &mut scratch.document).is_err() {
+            return Judgement::Altered;
+        }
+        let salt = salt_key.salt(self.history, &scratch.chain, seal.position);
+        let entry = Entry {
+            history: self.history,
+            chain: &scratch.chain,
+            position: seal.position,
+            epoch: epoch.number as u32,
+            anchor: seal.anchor,
+            sealed_at: seal.sealed_at,
+            tenant: has_tenant.then_some(scratch.tenant.as_slice()),
+            prev: &seal.prev,
+            document_digest: document_digest(salt, &scratch.document),
+        };
+        if !entry.verify(key, &seal.mac) {
+            return Judgement::Altered;
+        }
+        match epoch.unknown.iter().find(|column| column.has_content(row)) {
+            Some(column) => Judgement::UnknownContent(column.name.clone()),
+            None => Judgement::Authentic,
+        }
+    }
+}
+
+impl UnknownColumn {
+    fn has_content(&self, row: Row<'_>) -> bool {
+        let Some(value) = row.get(self.index) else { return false };
+        let mut text = Vec::new();
+        self.column.write_text(value, &mut text);
+        self.default.as_deref().map(str::as_bytes) != Some(&text)
+    }
+}
+
+fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> EpochChecker {
+    let tenant = epoch.record.tenant_column.as_deref().map(|name| {
+        let column = epoch.record.columns.iter().find(|column| column.name == name);
+        let live = column.and_then(|column| definition.live_name(column)).unwrap_or(name);
+        TenantColumn::find(live, columns)
+            .ok_or_else(|| MissingColumn { name: name.to_owned(), type_name: String::new() })
+    });
+    EpochChecker {
+        number: epoch.number,
+        key: epoch.key.clone(),
+        document: DocumentPlan::of_epoch(definition, epoch, columns),
+        tenant,
+        unknown: unknown_columns(definition, epoch, columns),
+    }
+}
+
+fn unknown_columns(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> Vec<UnknownColumn> {
+    let known: Vec<&str> = epoch.record.columns.iter().filter_map(|column| definition.live_name(column)).collect();
+    let default_of = |name: &str| {
+        let newest = definition.newest()?;
+        newest.record.columns.iter().find(|column| column.name == name)?.default.clone()
+    };
+    columns
+        .iter()
+        .filter(|place| !known.contains(&place.name.as_str()))
+        .map(|place| UnknownColumn {
+            name: place.name.clone(),
+            index: place.index,
+            column: ColumnType::new(place.type_oid),
+            default: default_of(&place.name),
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! The SQL functions of verification. Their definitions, comments and grants stand in
+//! `sql/verification.sql`.
+
+use super::answer::Question;
+use super::status::{self, SetupLine, StatusLine};
+use crate::pg::error::Report;
+use crate::pg::jsonb::Jsonb;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys::Oid;
+use pgrx::prelude::*;
+
+fn time(micros: Option<i64>) -> Option<TimestampWithTimeZone> {
+    micros.and_then(|micros| TimestampWithTimeZone::try_from(micros).ok())
+}
+
+fn not_yet(what: &str) -> ! {
+    Report::new(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("{what} is not supported by this version of pgseal"),
+    )
+    .hint("Leave the argument out.")
+    .raise()
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn verify_history(
+    tenant: Option<&str>,
+    history: Option<Oid>,
+    witness: Option<&str>,
+) -> TableIterator<
+    'static,
+    (
+        name!(verdict, &'static str),
+        name!(history, Option<String>),
+        name!(node, String),
+        name!(entries, i64),
+        name!(first_sealed_at, Option<TimestampWithTimeZone>),
+        name!(last_sealed_at, Option<TimestampWithTimeZone>),
+        name!(window_start, Option<TimestampWithTimeZone>),
+        name!(findings, i64),
+        name!(findings_new, i64),
+        name!(findings_before_window, i64),
+        name!(basis, String),
+        name!(next_step, String),
+    ),
+> {
+    if witness.is_some() {
+        not_yet("a witness");
+    }
+    let question = Question { tenant, history: history.map(Oid::to_u32) };
+    TableIterator::new(question.lines().into_iter().map(|line| {
+        (
+            line.verdict.as_str(),
+            line.history,
+            line.node,
+            line.count.entries as i64,
+            time(line.count.first),
+            time(line.count.last),
+            time(line.window_start),
+            line.findings as i64,
+            // Nothing can be acknowledged yet, so every finding is new.
+            line.findings as i64,
+            line.findings_before_window as i64,
+            line.basis,
+            line.next_step,
+        )
+    }))
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn findings(
+    tenant: Option<&str>,
+    history: Option<Oid>,
+    run: Option<i64>,
+) -> TableIterator<
+    'static,
+    (
+        name!(history, String),
+        name!(chain, Option<String>),
+        name!(position, Option<i64>),
+        name!(last_position, Option<i64>),
+        name!(kind, &'static str),
+        name!(in_window, bool),
+        name!(row_key, Option<Jsonb>),
+        name!(expected, Option<String>),
+        name!(found, Option<String>),
+        name!(detail, String),
+    ),
+> {
+    if run.is_some() {
+        not_yet("a recorded run");
+    }
+    let question = Question { tenant, history: history.map(Oid::to_u32) };
+    TableIterator::new(question.findings().into_iter().map(|line| {
+        let finding = line.finding;
+        (
+            line.history,
+            finding.chain,
+            finding.position.map(|position| position as i64),
+            finding.last_position.map(|position| position as i64),
+            finding.kind.as_str(),
+            !finding.before_window,
+            finding.key.filter(|_| finding.of_tenant).map(Jsonb),
+            finding.expected,
+            finding.found,
+            finding.detail,
+        )
+    }))
+}
+
+#[pg_extern(sql = false)]
+fn is_intact(tenant: Option<&str>, history: Option<Oid>) -> bool {
+    Question { tenant, history: history.map(Oid::to_u32) }.is_intact()
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn status_lines() -> TableIterator<
+    'static,
+    (
+        name!(history, String),
+        name!(ok, bool),
+        name!(problem, Option<String>),
+        name!(chains, i64),
+        name!(entries, i64),
+        name!(key_id, Option<String>),
+        name!(key_fingerprint, Option<String>),
+        name!(epoch, i32),
+        name!(window_months, Option<i32>),
+        name!(not_covered, String),
+    ),
+> {
+    TableIterator::new(status::lines().into_iter().map(|line: StatusLine| {
+        (
+            line.history,
+            line.problem.is_none(),
+            line.problem,
+            line.chains,
+            line.entries,
+            line.key_id,
+            line.key_fingerprint,
+            line.epoch,
+            line.window_months,
+            line.not_covered,
+        )
+    }))
+}
+
+#[pg_extern(sql = false)]
+fn check_setup() -> TableIterator<
+    'static,
+    (name!(item, &'static str), name!(ok, bool), name!(problem, String), name!(fix, Option<String>)),
+> {
+    TableIterator::new(
+        status::setup().into_iter().map(|line: SetupLine| (line.item, line.fix.is_none(), line.problem, line.fix)),
+    )
+}

@@ -1,0 +1,253 @@
+//! One verification of one history, from locks to findings.
+//!
+//! Order matters: the table and its leaves are locked (ACCESS SHARE), then the heads are read, and
+//! only then one snapshot is taken for all queries. What a head says was committed before the
+//! snapshot, so it must be in it; what the snapshot has beyond the head is newer.
+
+use super::audit::{self, Audited};
+use super::configuration;
+use super::locate::{self, RowKey};
+use super::pass::{self, PassPlan};
+use crate::pg::relation::{self, Relation};
+use crate::pg::shared_memory::{self, RunSlot};
+use crate::pg::{server, snapshot, spi, user};
+use crate::record::columns::{self, Place};
+use crate::record::definition::Definition;
+use crate::record::registry::Registration;
+use crate::seal::heads::{self, Remembered};
+use crate::seal::plan;
+use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, Kind, Known};
+use std::collections::BTreeMap;
+
+/// Entries of one node that stand for the tenant asked for, or of everybody.
+#[derive(Debug, Clone, Default)]
+pub struct NodeCount {
+    pub entries: u64,
+    /// µs since 2000-01-01 UTC.
+    pub first: Option<i64>,
+    /// µs since 2000-01-01 UTC.
+    pub last: Option<i64>,
+}
+
+/// What a verification found.
+pub struct Outcome {
+    /// Schema-qualified name of the table, or what is left of it.
+    pub table: String,
+    /// By node name; this node is always there.
+    pub nodes: BTreeMap<String, NodeCount>,
+    pub findings: Findings<RowKey>,
+    /// µs since 2000-01-01 UTC.
+    pub window_start: Option<i64>,
+    /// What the answer rests on.
+    pub basis: String,
+    pub has_tenant_column: bool,
+}
+
+/// The run's secret in shared memory, for this backend and its workers; gone when dropped.
+struct RunGuard;
+
+impl RunGuard {
+    fn begin() -> RunGuard {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).expect("the operating system gives random bytes");
+        shared_memory::set_run_slot(RunSlot { secret, active: true });
+        RunGuard
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        shared_memory::set_run_slot(RunSlot { secret: [0; 16], active: false });
+    }
+}
+
+/// Verifies a whole history; `tenant` limits what is counted and which findings concern the asker.
+pub fn verify(registration: &Registration, tenant: Option<&str>) -> Outcome {
+    user::with_rights_of(user::extension_owner(), || {
+        let table = relation::name_of(registration.relation);
+        if !relation::exists(registration.relation) {
+            let sentence = format!("the table of this history (oid {}) is gone", registration.relation);
+            return only(Finding::new(Kind::ConfigurationAltered, sentence), table);
+        }
+        spi::execute(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE"));
+        let remembered = if server::in_recovery() { Vec::new() } else { heads::of_relation(registration.relation) };
+        snapshot::with_fresh(|| verify_locked(registration, table, tenant, &remembered))
+    })
+}
+
+fn verify_locked(
+    registration: &Registration,
+    table: String,
+    tenant: Option<&str>,
+    remembered: &[Remembered],
+) -> Outcome {
+    let definition = Definition::load(registration.clone());
+    let places =
+        Relation::open(registration.relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
+    let has_tenant_column = pass::tenant_column_name(&definition).is_some();
+    let window_start = registration.window_months.map(window_start);
+    let mut findings: Findings<RowKey> = configuration::check(&definition, &places).into_iter().collect();
+    let plan = PassPlan {
+        relation: registration.relation,
+        tenant: tenant.map(str::to_owned),
+        key_columns: key_columns(registration.relation),
+    };
+    let complete = columns_complete(registration.relation);
+    let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
+    let known = known_heads(remembered, window_start, tenant.is_some());
+    if complete && !is_whole(audited.as_ref(), &known, &table) {
+        findings.append(locate(&plan, &table, &places, known.clone(), &definition));
+    }
+    Outcome {
+        nodes: count_nodes(audited.as_ref()),
+        basis: basis(audited.as_ref(), &known, tenant),
+        table,
+        findings,
+        window_start,
+        has_tenant_column,
+    }
+}
+
+fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
+    let _run = RunGuard::begin();
+    spi::read(&plan.query("audit", table, places, false));
+    audit::take_result()
+}
+
+fn locate(plan: &PassPlan, table: &str, places: &[Place], known: Known, definition: &Definition) -> Findings<RowKey> {
+    locate::prepare(known);
+    spi::read(&plan.query("locate", table, places, true));
+    let findings = locate::take_result();
+    if definition.alterations.is_empty() || definition.key_fault.is_some() {
+        return findings;
+    }
+    // Entries of an epoch whose record was changed prove nothing; the changed record is the finding.
+    findings.list.into_iter().filter(|finding| finding.kind != Kind::UnknownKey).collect()
+}
+
+/// Whether the unordered pass saw nothing but whole chains that end where they should.
+fn is_whole(audited: Option<&Audited>, known: &Known, table: &str) -> bool {
+    let Some(audited) = audited else { return known.heads.is_empty() };
+    if audited.suspicious > 0 {
+        return false;
+    }
+    let chains: BTreeMap<&[u8], _> = audited.sums.chains().collect();
+    chains.keys().all(|chain| audited.sums.is_whole(chain, (0, GENESIS)))
+        && known.heads.iter().all(|head| match chains.get(head.chain.as_slice()) {
+            Some(sum) if sum.highest_position == head.position => head.mac == Some(sum.highest_mac),
+            Some(sum) if sum.highest_position > head.position => stands_on_chain(table, head),
+            _ => false,
+        })
+}
+
+/// For a chain that went on since its head was read.
+fn stands_on_chain(table: &str, head: &Head) -> bool {
+    let rows = spi::read(&format!(
+        "SELECT pg_catalog.encode(seal_mac, 'hex') FROM {table} WHERE seal_chain = {} AND seal_seq = {}",
+        spi::literal(&String::from_utf8_lossy(&head.chain)),
+        head.position
+    ));
+    let expected = head.mac.map(hex::encode);
+    matches!(rows.as_slice(), [row] if row.first() == Some(&expected))
+}
+
+fn known_heads(remembered: &[Remembered], window_start: Option<i64>, tenant_only: bool) -> Known {
+    let prefix = if remembered.is_empty() { None } else { plan::chain_prefix().ok() };
+    let heads = remembered
+        .iter()
+        .filter(|known| known.head.position > 0)
+        .filter_map(|known| {
+            let prefix = prefix.as_deref()?;
+            let chain = if known.chain == 0 { prefix.to_owned() } else { format!("{prefix}/{}", known.chain) };
+            Some(Head { chain: chain.into_bytes(), position: known.head.position, mac: Some(known.head.mac) })
+        })
+        .collect();
+    Known { heads, cuts: Vec::new(), window_start, tenant_only }
+}
+
+fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
+    let here = crate::settings::chain_name();
+    let mut nodes = BTreeMap::from([(here.clone(), NodeCount::default())]);
+    for count in audited.map(|audited| audited.counts.as_slice()).unwrap_or_default() {
+        let node = std::str::from_utf8(&count.chain).ok().and_then(ChainName::parse).map(|name| name.node);
+        let node = nodes.entry(node.unwrap_or_else(|| here.clone())).or_default();
+        node.entries += count.entries;
+        node.first = Some(node.first.map_or(count.first, |first| first.min(count.first)));
+        node.last = Some(node.last.map_or(count.last, |last| last.max(count.last)));
+    }
+    if let (Some(audited), Some(node)) = (audited, nodes.get_mut(&here)) {
+        node.entries += audited.unsealed;
+    }
+    nodes
+}
+
+fn basis(audited: Option<&Audited>, known: &Known, tenant: Option<&str>) -> String {
+    let rows =
+        audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
+    let checked = audited.map_or(0, |audited| audited.sums.entries());
+    let chains = audited.map_or(0, |audited| audited.sums.chains().count());
+    let protected = known.heads.len();
+    let whole = match tenant {
+        Some(_) => format!(
+            "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
+        ),
+        None => format!("full verification: {checked} authentic entries in {chains} chains"),
+    };
+    match () {
+        () if server::in_recovery() => format!("{whole}; tail not protected here: this server only replays"),
+        () if protected >= chains => format!("{whole}; newest entries compared with the server's memory"),
+        () => format!(
+            "{whole}; newest entries of {protected} chains compared with the server's memory, tail of {} not protected: not used since the server started",
+            chains - protected
+        ),
+    }
+}
+
+fn window_start(months: i32) -> i64 {
+    spi::read(&format!(
+        "SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - pg_catalog.make_interval(months => {months})) - 946684800)::pg_catalog.int8"
+    ))
+    .first()
+    .and_then(|row| row.first()?.as_deref()?.parse::<i64>().ok())
+    .map_or(i64::MIN, |seconds| seconds * 1_000_000)
+}
+
+/// The primary key's columns, by which people name a row.
+fn key_columns(relation: u32) -> Vec<String> {
+    spi::read(&format!(
+        "SELECT a.attname FROM pg_catalog.pg_index i
+           CROSS JOIN pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+          WHERE i.indrelid = {relation} AND i.indisprimary
+          ORDER BY k.place"
+    ))
+    .into_iter()
+    .filter_map(|row| row.into_iter().next().flatten())
+    .collect()
+}
+
+/// Whether all seal columns are there, so that the passes can be asked for.
+fn columns_complete(relation: u32) -> bool {
+    Relation::open(relation).is_some_and(|open| columns::SealPlaces::find(&open.attributes()).is_some())
+}
+
+/// An outcome that consists of one finding, for a table that cannot be read as a history.
+pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
+    Outcome {
+        table,
+        nodes: count_nodes(None),
+        findings: std::iter::once(finding).collect(),
+        window_start: None,
+        basis: "nothing could be verified".into(),
+        has_tenant_column: false,
+    }
+}
+
+/// Whether pgseal itself recorded, under its key, that the history was detached.
+pub fn is_authentically_detached(row: &Registration) -> bool {
+    crate::key::current().is_ok_and(|key| {
+        let record_key = pgseal_chain::HistoryKeys::derive(&key.secret, row.history).record_key();
+        row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
+            && row.mac == row.expected_mac(&record_key)
+    })
+}

@@ -1,0 +1,183 @@
+//! What a DBA sees at a glance, without reading a history.
+
+use super::configuration;
+use crate::key;
+use crate::pg::relation::{self, Relation};
+use crate::pg::{spi, user};
+use crate::record::columns;
+use crate::record::definition::Definition;
+use crate::record::registry;
+use crate::seal::heads;
+use crate::settings;
+
+/// One line of `seal.status`.
+pub struct StatusLine {
+    pub history: String,
+    pub problem: Option<String>,
+    pub chains: i64,
+    /// Entries of the chains that the server remembers; counted by their positions.
+    pub entries: i64,
+    pub key_id: Option<String>,
+    pub key_fingerprint: Option<String>,
+    pub epoch: i32,
+    pub window_months: Option<i32>,
+    pub not_covered: String,
+}
+
+/// One line of `seal.check_setup`.
+pub struct SetupLine {
+    pub item: &'static str,
+    pub problem: String,
+    /// `None` where nothing is to be done.
+    pub fix: Option<String>,
+}
+
+pub fn lines() -> Vec<StatusLine> {
+    user::with_rights_of(user::extension_owner(), || {
+        registry::registrations().into_iter().filter(|row| row.is_attached()).map(line).collect()
+    })
+}
+
+fn line(registration: registry::Registration) -> StatusLine {
+    let history = relation::name_of(registration.relation);
+    let (epoch, window_months) = (registration.epoch, registration.window_months);
+    let known = heads::of_relation(registration.relation);
+    let definition = Definition::load(registration);
+    let generated = Relation::open(definition.registration.relation)
+        .map(|open| open.attributes().into_iter().filter(|column| column.generated).map(|column| column.name).collect())
+        .unwrap_or_default();
+    StatusLine {
+        problem: problem(&definition),
+        chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
+        entries: known.iter().map(|chain| chain.head.position as i64).sum(),
+        key_id: definition.newest().map(|epoch| epoch.record.key_id.clone()),
+        key_fingerprint: key::current().ok().map(key::fingerprint),
+        epoch,
+        window_months,
+        not_covered: not_covered(generated),
+        history,
+    }
+}
+
+fn problem(definition: &Definition) -> Option<String> {
+    if !relation::exists(definition.registration.relation) {
+        return Some("the table is gone".into());
+    }
+    if let Some(fault) = &definition.key_fault {
+        return Some(format!("rows cannot be sealed: {fault}"));
+    }
+    let places = Relation::open(definition.registration.relation).map(|open| columns::signable(&open.attributes()))?;
+    configuration::check(definition, &places).into_iter().next().map(|finding| finding.detail)
+}
+
+fn not_covered(generated: Vec<String>) -> String {
+    let tail = "removal of the newest entries across a restart of the server";
+    match generated.is_empty() {
+        true => tail.into(),
+        false => format!("{tail}; generated columns ({})", generated.join(", ")),
+    }
+}
+
+pub fn setup() -> Vec<SetupLine> {
+    user::with_rights_of(user::extension_owner(), || {
+        let mut lines = vec![preload(), key_line(), chain_name(), encoding(), shared_memory()];
+        lines.extend(roles());
+        lines.extend(problems());
+        lines
+    })
+}
+
+fn fine(item: &'static str, state: impl Into<String>) -> SetupLine {
+    SetupLine { item, problem: state.into(), fix: None }
+}
+
+fn wrong(item: &'static str, problem: impl Into<String>, fix: impl Into<String>) -> SetupLine {
+    SetupLine { item, problem: problem.into(), fix: Some(fix.into()) }
+}
+
+/// This code runs only in a server that was started with pgseal.
+fn preload() -> SetupLine {
+    fine("preload", "loaded by shared_preload_libraries")
+}
+
+fn key_line() -> SetupLine {
+    match key::current() {
+        Ok(found) if found.source == "pgseal.key" => wrong(
+            "key",
+            format!("key {} with fingerprint {} stands in the configuration file", found.id, key::fingerprint(found)),
+            "for more than a trial, move it into a file of mode 0600 and set pgseal.key_file instead of pgseal.key",
+        ),
+        Ok(found) => {
+            fine("key", format!("key {} with fingerprint {} from {}", found.id, key::fingerprint(found), found.source))
+        }
+        Err(fault) => wrong("key", fault.to_string(), fault.remedy()),
+    }
+}
+
+fn chain_name() -> SetupLine {
+    let name = settings::chain_name();
+    match pgseal_chain::valid_node_name(&name) {
+        true => fine("chain name", format!("this node's chains are called {name}.<tag>")),
+        false => wrong(
+            "chain name",
+            format!("pgseal.chain_name '{name}' cannot be used"),
+            "set pgseal.chain_name to 1 to 63 bytes without slash, dot and white space, then restart the server",
+        ),
+    }
+}
+
+fn encoding() -> SetupLine {
+    let encoding = spi::execute(
+        "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
+    );
+    match encoding.first().and_then(|row| row.first()?.clone()).as_deref() {
+        Some("UTF8") => fine("encoding", "the database is in UTF8"),
+        other => wrong(
+            "encoding",
+            format!("the database is in {}, documents are UTF-8", other.unwrap_or("an unknown encoding")),
+            "create the database with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+        ),
+    }
+}
+
+fn shared_memory() -> SetupLine {
+    let (used, slots) = heads::usage();
+    match used * 10 >= slots * 9 {
+        false => fine("shared memory", format!("{used} of {slots} chains remembered")),
+        true => wrong(
+            "shared memory",
+            format!("{used} of {slots} chains remembered: almost full"),
+            "raise pgseal.max_heads in postgresql.conf and restart the server",
+        ),
+    }
+}
+
+fn roles() -> Vec<SetupLine> {
+    let present: Vec<String> =
+        spi::execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('pgseal_auditor', 'pgseal_operator', 'pgseal_admin')")
+            .into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .collect();
+    [("pgseal_auditor"), ("pgseal_operator"), ("pgseal_admin")]
+        .into_iter()
+        .map(|role| match present.iter().any(|name| name == role) {
+            true => fine("role", format!("{role} exists")),
+            false => wrong(
+                "role",
+                format!("role {role} is missing"),
+                format!("CREATE ROLE {role} NOLOGIN, then grant it as sql/rights.sql does"),
+            ),
+        })
+        .collect()
+}
+
+fn problems() -> Vec<SetupLine> {
+    lines()
+        .into_iter()
+        .filter_map(|line| Some((line.history, line.problem?)))
+        .map(|(history, problem)| {
+            let fix = format!("SELECT * FROM seal.findings(history => '{history}')");
+            wrong("history", format!("{history}: {problem}"), fix)
+        })
+        .collect()
+}
