@@ -27,10 +27,14 @@ COMMENT ON FUNCTION seal.open_epoch(regclass) IS
 'Signs the table''s present columns from now on. Runs by itself after ALTER TABLE; call it if that was done with event triggers disabled.
 Example: SELECT seal.open_epoch(''history'');';
 
-CREATE FUNCTION seal.follow_definition(relation oid, column_number integer) RETURNS void
+CREATE FUNCTION seal.follow_definition(relation oid, column_number integer, new_leaf boolean) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'follow_definition_wrapper';
-COMMENT ON FUNCTION seal.follow_definition(oid, integer) IS 'Internal: called by the event trigger after a DDL command on a table.';
+COMMENT ON FUNCTION seal.follow_definition(oid, integer, boolean) IS 'Internal: called by the event trigger after a DDL command on a table.';
+
+CREATE FUNCTION seal.attaches_partition(pg_ddl_command) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgseal_attaches_partition';
+COMMENT ON FUNCTION seal.attaches_partition(pg_ddl_command) IS 'Internal: whether an ALTER TABLE attached a partition.';
 
 -- SECURITY DEFINER: it runs for every DDL command of every role, and reads and writes pgseal's
 -- tables. It takes nothing from the command but oids.
@@ -38,13 +42,14 @@ CREATE FUNCTION seal.after_ddl() RETURNS event_trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
-    command record;
+    changed record;
 BEGIN
-    FOR command IN
-        SELECT DISTINCT objid, objsubid FROM pg_catalog.pg_event_trigger_ddl_commands()
+    FOR changed IN
+        SELECT DISTINCT objid, objsubid, command_tag = 'CREATE TABLE' OR seal.attaches_partition(command) AS new_leaf
+          FROM pg_catalog.pg_event_trigger_ddl_commands()
          WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND object_type IN ('table', 'table column')
     LOOP
-        PERFORM seal.follow_definition(command.objid, command.objsubid);
+        PERFORM seal.follow_definition(changed.objid, changed.objsubid, changed.new_leaf);
     END LOOP;
 END
 $body$;

@@ -36,12 +36,16 @@ pub fn attach(request: &Request<'_>) -> String {
     plan::chain_prefix().or_raise();
     let table = relation::name_of(request.relation);
     announce(&table);
+    announce_unsigned(request.relation);
     let started = Instant::now();
     let rows = administering(|| {
         spi::execute(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"));
         let rows = count_rows(&table);
         if rows > 0 && !seal_existing {
             Report::from(AdminError::HasRows { table: table.clone() }).raise();
+        }
+        if rows > 0 {
+            preconditions::nothing_sees_updates(request.relation).or_raise();
         }
         make_history(request, &table, rows > 0, key);
         rows
@@ -84,8 +88,24 @@ fn announce(table: &str) {
         .notice();
 }
 
+fn announce_unsigned(relation: u32) {
+    let attributes = Relation::open(relation).map(|open| open.attributes()).unwrap_or_default();
+    let generated: Vec<String> =
+        attributes.into_iter().filter(|column| column.generated).map(|column| column.name).collect();
+    if !generated.is_empty() {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("generated columns are not signed: {}", generated.join(", ")),
+        )
+        .detail("Their values are computed after the row was signed. Verification compares them with their expressions instead.")
+        .notice();
+    }
+}
+
+/// All rows, also those that a policy hides from the caller.
 fn count_rows(table: &str) -> i64 {
-    let rows = spi::execute(&format!("SELECT pg_catalog.count(*) FROM {table}"));
+    let count = || spi::execute(&format!("SELECT pg_catalog.count(*) FROM {table}"));
+    let rows = user::with_rights_of(user::extension_owner(), count);
     rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0)
 }
 
@@ -96,7 +116,7 @@ fn make_history(request: &Request<'_>, table: &str, has_rows: bool, key: &Key) {
     epochs::open(&mut registration, opening(request, has_rows), key);
     leaves::add_seal_trigger(table);
     if has_rows {
-        transaction::sealing_baseline(request.relation, || without_other_triggers(|| leaves::seal_rows(table)));
+        transaction::sealing_baseline(request.relation, || leaves::seal_rows(request.relation, table, update_unseen));
         epochs::open(&mut registration, opening(request, false), key);
     }
     leaves::complete(request.relation);
@@ -152,16 +172,23 @@ fn opening(request: &Request<'_>, baseline: bool) -> Opening {
     Opening { columns: columns.collect(), tenant_column: request.tenant_column.map(str::to_owned), baseline }
 }
 
-/// Ordinary triggers of the table see nothing of the baseline: to them no row changes.
-fn without_other_triggers<R>(work: impl FnOnce() -> R) -> R {
-    let set = |role: &str| {
-        user::with_rights_of(user::extension_owner(), || {
-            spi::execute(&format!("SELECT pg_catalog.set_config('session_replication_role', '{role}', true)"));
+/// Runs an update that ordinary triggers and policies of the table see nothing of. It runs CHECK
+/// constraints and generated columns, so it has the rights of the table's owner, who wrote them.
+fn update_unseen(relation: u32, update: &str) {
+    let as_superuser = |work: &dyn Fn()| user::with_rights_of(user::extension_owner(), work);
+    let settings = ["session_replication_role", "row_security"];
+    let before = settings.map(|name| {
+        let rows = spi::execute(&format!("SELECT pg_catalog.current_setting('{name}')"));
+        rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()
+    });
+    let set = |values: [&str; 2]| {
+        as_superuser(&|| {
+            for (name, value) in settings.iter().zip(values) {
+                spi::execute(&format!("SELECT pg_catalog.set_config('{name}', '{value}', true)"));
+            }
         });
     };
-    let before = spi::execute("SELECT pg_catalog.current_setting('session_replication_role')");
-    set("replica");
-    let result = work();
-    set(before.first().and_then(|row| row.first()?.as_deref()).unwrap_or("origin"));
-    result
+    set(["replica", "off"]);
+    user::with_rights_of(relation::owner_of(relation), || spi::execute(update));
+    set([&before[0], &before[1]]);
 }

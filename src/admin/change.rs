@@ -9,7 +9,7 @@ use crate::pg::error::OrRaise;
 use crate::pg::output::PinnedOutput;
 use crate::pg::relation::{self, Relation};
 use crate::pg::spi;
-use crate::record::columns::{self, Place};
+use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::Definition;
 use crate::record::epoch::{EpochColumn, EpochRecord};
 use crate::record::registry;
@@ -17,17 +17,43 @@ use crate::verify::configuration;
 
 /// Called after a DDL command on a table. `column` is the place (from 1) of the one column that
 /// the command was about, 0 if it was about the table.
-pub fn follow(relation: u32, column: i32) {
+/// `new_leaf` says that it made or attached a partition.
+pub fn follow(relation: u32, column: i32, new_leaf: bool) {
     if is_administering() || !relation::exists(relation) {
         return;
     }
     let root = relation::root_of(relation);
     if let Some(registration) = registry::attached(root) {
         administering(|| {
-            leaves::complete(root);
+            require_permanent(root).or_raise();
+            if new_leaf {
+                leaves::complete(root);
+            }
             release_detached_leaves().or_raise();
+            require_seal_columns(root).or_raise();
             follow_columns(Definition::load(registration), column).or_raise();
         });
+    }
+}
+
+fn require_seal_columns(root: u32) -> Result<(), AdminError> {
+    let attributes = Relation::open(root).map(|open| open.attributes()).unwrap_or_default();
+    match SealPlaces::find(&attributes) {
+        Some(_) => Ok(()),
+        None => Err(AdminError::SealColumn { table: relation::name_of(root) }),
+    }
+}
+
+/// An unlogged table is empty after a crash.
+fn require_permanent(root: u32) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c
+          WHERE c.relpersistence <> 'p'
+            AND (c.oid = {root} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({root})))"
+    ));
+    match rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
+        Some(table) => Err(AdminError::WrongKind { table, kind: "an unlogged table".into() }),
+        None => Ok(()),
     }
 }
 
@@ -115,8 +141,7 @@ fn default_of_new(relation: u32, table: &str, place: &Place) -> Result<Option<St
     let name = spi::identifier(&place.name);
     let _pinned = PinnedOutput::pin();
     let rows = spi::execute(&format!(
-        "SELECT a.attmissingval::pg_catalog.text::pg_catalog.text[]
-                  [pg_catalog.array_lower(a.attmissingval::pg_catalog.text::pg_catalog.text[], 1)]
+        "SELECT (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1]
            FROM pg_catalog.pg_attribute a
           WHERE a.attrelid = {relation} AND a.attname = {} AND a.atthasmissing",
         spi::literal(&place.name)
@@ -124,7 +149,11 @@ fn default_of_new(relation: u32, table: &str, place: &Place) -> Result<Option<St
     if let Some(default) = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
         return Ok(Some(default));
     }
-    let values = spi::execute(&format!("SELECT DISTINCT {name}::pg_catalog.text FROM {table} LIMIT 2"));
+    // format() prints by the type's output function; a cast could be the table owner's own code.
+    let values = spi::execute(&format!(
+        "SELECT DISTINCT CASE WHEN pg_catalog.num_nonnulls({name}) = 1 THEN pg_catalog.format('%s', {name}) END
+           FROM {table} LIMIT 2"
+    ));
     match values.as_slice() {
         [] => Ok(None),
         [row] => Ok(row.first().cloned().flatten()),

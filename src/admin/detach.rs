@@ -6,7 +6,6 @@ use crate::key;
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::{clock, relation, spi};
 use crate::record::registry;
-use crate::seal::transaction;
 use pgseal_chain::HistoryKeys;
 
 /// Takes triggers, guard and NOT NULL away and keeps the columns. Works without a key, too.
@@ -29,6 +28,5 @@ pub fn detach(relation: u32) -> String {
             key::current().ok().map(|key| HistoryKeys::derive(&key.secret, registration.history).record_key());
         epochs::mark_detached(&registration, record_key.as_ref());
     });
-    transaction::forget_heads_at_commit(relation);
     format!("{table} is not sealed any more; its entries and their signatures stay")
 }

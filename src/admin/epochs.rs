@@ -1,6 +1,6 @@
 //! Opens epochs: the record, its digest in the history's row, and both macs.
 
-use crate::key::Key;
+use crate::key::{self, Key};
 use crate::pg::{invalidation, spi, user};
 use crate::record::epoch::{self, EpochColumn, EpochRecord};
 use crate::record::registry::{Registration, StoredEpoch};
@@ -19,6 +19,7 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
     let record = EpochRecord {
         id: uuid_text(&random_id()),
         key_id: key.id.to_owned(),
+        fingerprint: key::fingerprint(key),
         columns: opening.columns,
         tenant_column: opening.tenant_column.clone(),
         baseline: opening.baseline,

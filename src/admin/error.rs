@@ -1,6 +1,7 @@
 //! Why a table cannot be attached, or a change to it is refused.
 
 use crate::pg::error::Report;
+use crate::pg::spi::literal;
 use pgrx::PgSqlErrorCode;
 use thiserror::Error;
 
@@ -9,7 +10,7 @@ pub const MAX_COLUMNS: usize = 90;
 
 #[derive(Debug, Error)]
 pub enum AdminError {
-    #[error("\"{table}\" cannot be attached: it is {kind}")]
+    #[error("\"{table}\" cannot be a history: it is {kind}")]
     WrongKind { table: String, kind: String },
     #[error("must be owner of table \"{table}\"")]
     NotOwner { table: String },
@@ -47,6 +48,10 @@ pub enum AdminError {
     IdInUse { id: String },
     #[error("cannot {action} column \"{column}\" of history \"{table}\"")]
     SignedColumn { table: String, column: String, action: &'static str },
+    #[error("cannot drop, rename or change the type of a seal column of history \"{table}\"")]
+    SealColumn { table: String },
+    #[error("table \"{table}\" cannot be attached with its rows while {what} is there")]
+    InTheWay { table: String, what: String },
     #[error("column \"{column}\" cannot be added to history \"{table}\" with a default that differs from row to row")]
     VolatileDefault { table: String, column: String },
     #[error("cannot detach partition \"{leaf}\" from a history: it has sealed entries")]
@@ -72,6 +77,8 @@ impl AdminError {
             AdminError::Altered { .. } => ERRCODE_DATA_CORRUPTED,
             AdminError::HasRows { .. }
             | AdminError::SignedColumn { .. }
+            | AdminError::SealColumn { .. }
+            | AdminError::InTheWay { .. }
             | AdminError::LaterTrigger { .. }
             | AdminError::LeafHasEntries { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             _ => ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -118,10 +125,13 @@ impl AdminError {
             AdminError::WrongKind { .. } => "Attach the table that stores the rows.".into(),
             AdminError::NotOwner { .. } => "Ask its owner, or a superuser, to run it.".into(),
             AdminError::AlreadyAttached { table } => {
-                format!("Nothing to do. To see its state: SELECT * FROM seal.status WHERE history = '{table}'.")
+                format!(
+                    "Nothing to do. To see its state: SELECT * FROM seal.status WHERE history = {}.",
+                    literal(table)
+                )
             }
             AdminError::NotAttached { .. } => "Attached tables: SELECT history FROM seal.status.".into(),
-            AdminError::IsLeaf { root, .. } => format!("Run it for the whole history: '{root}'."),
+            AdminError::IsLeaf { root, .. } => format!("Run it for the whole history: {}.", literal(root)),
             AdminError::Inherits { .. } => "Use declarative partitioning instead of INHERITS.".into(),
             AdminError::NotUtf8 => {
                 "Create a database with ENCODING 'UTF8' TEMPLATE template0 and move the table there.".into()
@@ -142,7 +152,10 @@ impl AdminError {
             AdminError::TooManyColumns { .. } => "Put rarely used columns into one jsonb column.".into(),
             AdminError::NoColumns { .. } => "Add the columns first.".into(),
             AdminError::HasRows { table } => {
-                format!("To seal them as a labelled baseline: SELECT seal.attach('{table}', existing => 'seal').")
+                format!(
+                    "To seal them as a labelled baseline: SELECT seal.attach({}, existing => 'seal').",
+                    literal(table)
+                )
             }
             AdminError::LaterTrigger { table, trigger } => {
                 format!("Rename it: ALTER TRIGGER {trigger} ON {table} RENAME TO \"a_{trigger}\".")
@@ -154,15 +167,22 @@ impl AdminError {
                 "Leave history_id out for a new history; give it only for the same history on another node.".into()
             }
             AdminError::SignedColumn { table, .. } => format!(
-                "Add a new column and leave this one. To give the table up as a history: SELECT seal.detach('{table}')."
+                "Add a new column and leave this one. To give the table up as a history: SELECT seal.detach({}).",
+                literal(table)
             ),
+            AdminError::SealColumn { table } => {
+                format!("To give the table up as a history: SELECT seal.detach({}).", literal(table))
+            }
+            AdminError::InTheWay { what, .. } => format!("Disable or drop {what} while attaching."),
             AdminError::VolatileDefault { column, .. } => format!(
                 "Add column {column} without DEFAULT, then: ALTER TABLE … ALTER COLUMN {column} SET DEFAULT … ."
             ),
             AdminError::LeafHasEntries { .. } => {
                 "Leave it attached. Old entries go by pruning, which keeps the chains whole.".into()
             }
-            AdminError::Altered { table, .. } => format!("Run: SELECT * FROM seal.findings(history => '{table}')."),
+            AdminError::Altered { table, .. } => {
+                format!("Run: SELECT * FROM seal.findings(history => {}).", literal(table))
+            }
         }
     }
 }

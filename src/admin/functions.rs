@@ -35,12 +35,12 @@ fn detach_history(history: Oid) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn follow_definition(relation: Oid, column: i32) {
-    change::follow(relation.to_u32(), column);
+fn follow_definition(relation: Oid, column: i32, new_leaf: bool) {
+    change::follow(relation.to_u32(), column, new_leaf);
 }
 
 #[pg_extern(sql = false)]
 fn open_epoch(history: Oid) {
     preconditions::require_ownership(history.to_u32()).or_raise();
-    change::follow(history.to_u32(), 0);
+    change::follow(history.to_u32(), 0, true);
 }

@@ -3,7 +3,7 @@
 use super::preconditions::SEAL_TRIGGER;
 use crate::pg::relation;
 use crate::pg::spi;
-use crate::record::columns::SEAL_COLUMNS;
+use crate::record::columns::{self, SEAL_COLUMNS};
 
 const GUARD_TRIGGER: &str = "zzz_pgseal_guard";
 const TRUNCATE_TRIGGER: &str = "zzz_pgseal_truncate";
@@ -32,8 +32,9 @@ pub fn members(root: u32) -> Vec<Member> {
 }
 
 pub fn add_columns(table: &str) {
-    let columns = SEAL_COLUMNS.map(|(name, definition)| format!("ADD COLUMN {name} {definition}")).join(", ");
-    spi::execute(&format!("ALTER TABLE {table} {columns}"));
+    let collation = |name: &str| if name == columns::CHAIN { " COLLATE pg_catalog.\"C\"" } else { "" };
+    let added = SEAL_COLUMNS.map(|(name, type_name)| format!("ADD COLUMN {name} {type_name}{}", collation(name)));
+    spi::execute(&format!("ALTER TABLE {table} {}", added.join(", ")));
 }
 
 pub fn add_seal_trigger(table: &str) {
@@ -42,32 +43,30 @@ pub fn add_seal_trigger(table: &str) {
     ));
 }
 
-/// Seals the rows that are there, as an update that only this trigger takes part in.
-pub fn seal_rows(table: &str) {
+/// Seals the rows that are there, as an update that only this trigger takes part in; `update`
+/// runs the statement.
+pub fn seal_rows(relation: u32, table: &str, update: impl Fn(u32, &str)) {
     spi::execute(&format!(
         "CREATE TRIGGER {BASELINE_TRIGGER} BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION seal.seal_entry()"
     ));
-    for member_table in enable_always(table, BASELINE_TRIGGER) {
-        spi::execute(&member_table);
-    }
-    spi::execute(&format!("UPDATE {table} SET seal_seq = NULL"));
+    enable_always(table, BASELINE_TRIGGER);
+    update(relation, &format!("UPDATE {table} SET seal_seq = NULL"));
     spi::execute(&format!("DROP TRIGGER {BASELINE_TRIGGER} ON {table}"));
 }
 
-/// Statements that make a trigger of this table, and its clones on partitions, fire in every
-/// replication role.
-fn enable_always(table: &str, trigger: &str) -> Vec<String> {
-    spi::execute(&format!(
+/// Makes a trigger of this table, and its clones on partitions, fire in every replication role.
+fn enable_always(table: &str, trigger: &str) {
+    let statements = spi::execute(&format!(
         "SELECT pg_catalog.format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER {trigger}', t.tgrelid::pg_catalog.regclass)
            FROM pg_catalog.pg_trigger t
           WHERE t.tgname = '{trigger}' AND t.tgenabled <> 'A'
             AND (t.tgrelid = {literal}::pg_catalog.regclass
                  OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)))",
         literal = spi::literal(table)
-    ))
-    .into_iter()
-    .filter_map(|row| row.into_iter().next().flatten())
-    .collect()
+    ));
+    for statement in statements.into_iter().filter_map(|row| row.into_iter().next().flatten()) {
+        spi::execute(&statement);
+    }
 }
 
 /// Adds whatever a member lacks of index and guards; the root's row triggers reach leaves by
@@ -80,11 +79,6 @@ pub fn complete(root: u32) {
             add_index(&member.table);
         }
         add_truncate_guard(&member.table);
-    }
-    for trigger in [GUARD_TRIGGER, TRUNCATE_TRIGGER] {
-        for statement in enable_always(&root_table, trigger) {
-            spi::execute(&statement);
-        }
     }
 }
 
@@ -106,6 +100,7 @@ fn add_guard(table: &str) {
         spi::execute(&format!(
             "CREATE TRIGGER {GUARD_TRIGGER} BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION seal.refuse_change()"
         ));
+        enable_always(table, GUARD_TRIGGER);
     }
 }
 
@@ -114,6 +109,7 @@ fn add_truncate_guard(table: &str) {
         spi::execute(&format!(
             "CREATE TRIGGER {TRUNCATE_TRIGGER} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION seal.refuse_change()"
         ));
+        spi::execute(&format!("ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER {TRUNCATE_TRIGGER}"));
     }
 }
 
@@ -152,7 +148,7 @@ fn accept_null(table: &str) {
     ))
     .into_iter()
     .filter_map(|row| row.into_iter().next().flatten())
-    .filter(|name| crate::record::columns::is_seal_column(name))
+    .filter(|name| columns::is_seal_column(name))
     .map(|name| format!("ALTER COLUMN {name} DROP NOT NULL"))
     .collect();
     if !present.is_empty() {

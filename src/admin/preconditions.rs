@@ -135,7 +135,7 @@ fn types(relation: u32, table: &str) -> Result<(), AdminError> {
          SELECT used.column_name, t.typname
            FROM used JOIN pg_catalog.pg_type t ON t.oid = used.type
           WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
-            AND (t.typname = 'money' OR t.typname LIKE 'reg%')
+            AND (t.typname IN ('money', 'aclitem') OR t.typname LIKE 'reg%')
           ORDER BY 1 LIMIT 1"
     ));
     match rows.first().map(Vec::as_slice) {
@@ -172,6 +172,27 @@ fn later_triggers(relation: u32, table: String) -> Result<(), AdminError> {
         Some(trigger) => {
             Err(AdminError::LaterTrigger { table, trigger: String::from_utf8_lossy(&trigger.name).into_owned() })
         }
+        None => Ok(()),
+    }
+}
+
+/// Sealing rows that are there updates them; triggers that fire in every replication role and
+/// rules would see it, or change what was signed.
+pub fn nothing_sees_updates(relation: u32) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "WITH part AS (SELECT {relation}::pg_catalog.oid AS oid
+                        UNION SELECT relid FROM pg_catalog.pg_partition_tree({relation}))
+         SELECT pg_catalog.format('trigger \"%s\" (ENABLE %s)', tgname, CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END)
+           FROM pg_catalog.pg_trigger JOIN part ON tgrelid = part.oid
+          WHERE NOT tgisinternal AND tgenabled IN ('A', 'R')
+         UNION ALL
+         SELECT pg_catalog.format('rule \"%s\"', rulename)
+           FROM pg_catalog.pg_rewrite JOIN part ON ev_class = part.oid
+          WHERE ev_type = '2' AND ev_enabled <> 'D'
+          LIMIT 1"
+    ));
+    match cell(&rows, 0) {
+        Some(what) => Err(AdminError::InTheWay { table: relation::name_of(relation), what: what.to_owned() }),
         None => Ok(()),
     }
 }

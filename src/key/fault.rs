@@ -27,6 +27,8 @@ pub enum KeyFault {
     TooMuchOutput(usize),
     #[error("{origin}: {error}")]
     Malformed { origin: &'static str, error: KeyError },
+    #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
+    OtherKey { wanted: String, have: String },
     #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
     OtherId { wanted: String, have: &'static str },
 }
@@ -73,6 +75,7 @@ impl KeyFault {
                     "The key must be at least 32 bytes as hexadecimal or base64 text (openssl rand -hex 32). Correct it, {restart}."
                 )
             }
+            KeyFault::OtherKey { .. } => format!("Put the key that sealed it back where pgseal fetches it, {restart}."),
             KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
         }
     }

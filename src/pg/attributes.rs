@@ -11,17 +11,26 @@ pub struct Attribute {
     pub name: String,
     pub type_oid: u32,
     pub type_mod: i32,
+    pub collation: u32,
     pub generated: bool,
 }
 
+/// Oid of the collation "C".
+const C_COLLATION: u32 = 950;
+
 impl Attribute {
-    /// The type as `format_type` prints it, schema-qualified where it is not a built-in name.
+    pub fn has_collation_c(&self) -> bool {
+        self.collation == C_COLLATION
+    }
+
+    /// The type as `format_type` prints it, schema-qualified unless it is a built-in one.
     pub fn type_name(&self) -> String {
         let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
         // SAFETY: a catalog lookup; the result is a palloc'd string.
         unsafe {
             let text = pg_sys::format_type_extended(self.type_oid.into(), self.type_mod, flags as pg_sys::bits16);
-            CStr::from_ptr(text).to_string_lossy().into_owned()
+            let text = CStr::from_ptr(text).to_string_lossy();
+            text.strip_prefix("pg_catalog.").unwrap_or(&text).to_owned()
         }
     }
 }
@@ -39,6 +48,7 @@ pub(super) unsafe fn of_descriptor(descriptor: pg_sys::TupleDesc) -> Vec<Attribu
                 name: CStr::from_ptr(attribute.attname.data.as_ptr()).to_string_lossy().into_owned(),
                 type_oid: attribute.atttypid.to_u32(),
                 type_mod: attribute.atttypmod,
+                collation: attribute.attcollation.to_u32(),
                 generated: attribute.attgenerated != 0,
             })
             .collect()

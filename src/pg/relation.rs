@@ -32,7 +32,7 @@ impl Relation {
     pub fn open(oid: u32) -> Option<Relation> {
         // SAFETY: try_relation_open accepts any oid and waits for the lock.
         let raw = unsafe { pg_sys::try_relation_open(oid.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
-        (!raw.is_null()).then_some(Relation { raw })
+        if raw.is_null() { None } else { Some(Relation { raw }) }
     }
 
     pub(super) fn raw(&self) -> pg_sys::Relation {
@@ -162,4 +162,12 @@ pub fn name_of(relation: u32) -> String {
 pub fn exists(relation: u32) -> bool {
     // SAFETY: a catalog lookup.
     unsafe { !pg_sys::get_rel_name(relation.into()).is_null() }
+}
+
+/// Oid of the role that owns the table.
+pub fn owner_of(relation: u32) -> u32 {
+    super::spi::execute(&format!("SELECT relowner FROM pg_catalog.pg_class WHERE oid = {relation}"))
+        .first()
+        .and_then(|row| row.first()?.as_deref()?.parse().ok())
+        .unwrap_or(pg_sys::InvalidOid.to_u32())
 }

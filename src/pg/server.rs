@@ -30,6 +30,11 @@ pub fn database() -> u32 {
     unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
+pub fn database_exists(database: u32) -> bool {
+    // SAFETY: a catalog lookup; the name is a palloc'd string or NULL.
+    unsafe { !pg_sys::get_database_name(database.into()).is_null() }
+}
+
 /// Connections plus prepared transactions: how many transactions can be open at once.
 pub fn transactions_at_most() -> u32 {
     // SAFETY: both are fixed at server start.

@@ -22,8 +22,8 @@ const RUNS: &CStr = c"pgseal verification runs";
 #[repr(C)]
 pub struct SlotKey {
     pub database: u32,
-    pub relation: u32,
     pub chain: u32,
+    pub history: [u8; 16],
 }
 
 /// One chain's newest entry, as the server remembers it. All zero: never used.
@@ -31,6 +31,8 @@ pub struct SlotKey {
 #[repr(C)]
 pub struct HeadSlot {
     pub key: SlotKey,
+    /// Oid of the history's table when the slot was made, to name it by.
+    pub relation: u32,
     /// 0: free, 1: in use, 2: freed, but the search goes on behind it.
     pub state: u32,
     pub position: u64,

@@ -19,11 +19,9 @@ pub enum TransactionEvent {
 /// Number of a (sub)transaction within its top transaction; the top one is 1.
 pub type Level = u32;
 
-/// Where a savepoint stands.
+/// How a savepoint ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SavepointEvent {
-    Started,
-    BeforeRelease,
     Released { level: Level, parent: Level },
     RolledBack { level: Level },
 }
@@ -71,8 +69,6 @@ unsafe extern "C-unwind" fn savepoint_callback(
 ) {
     use pg_sys::SubXactEvent::*;
     let event = match event {
-        SUBXACT_EVENT_START_SUB => SavepointEvent::Started,
-        SUBXACT_EVENT_PRE_COMMIT_SUB => SavepointEvent::BeforeRelease,
         SUBXACT_EVENT_COMMIT_SUB => SavepointEvent::Released { level, parent },
         SUBXACT_EVENT_ABORT_SUB => SavepointEvent::RolledBack { level },
         _ => return,

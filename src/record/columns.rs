@@ -10,9 +10,9 @@ pub const AT: &str = "seal_at";
 pub const PREV: &str = "seal_prev";
 pub const MAC: &str = "seal_mac";
 
-/// Name and definition of each, in the order in which attach adds them.
+/// Name and type of each, in the order in which attach adds them; the text has collation "C".
 pub const SEAL_COLUMNS: [(&str, &str); 7] = [
-    (CHAIN, "text COLLATE \"C\""),
+    (CHAIN, "text"),
     (SEQ, "bigint"),
     (EPOCH, "integer"),
     (ANCHOR, "bigint"),
@@ -38,9 +38,15 @@ pub struct SealPlaces {
 }
 
 impl SealPlaces {
-    /// In a table's rows; `None` unless all seven are there.
+    /// In a table's rows; `None` unless all seven are there with their types. With another type,
+    /// reading them would run whatever cast the table's owner defined.
     pub fn find(attributes: &[Attribute]) -> Option<SealPlaces> {
-        let place = |name: &str| attributes.iter().find(|column| column.name == name).map(|column| column.index);
+        let place = |name: &str| {
+            let (_, type_name) = SEAL_COLUMNS.iter().find(|(column, _)| *column == name)?;
+            let column = attributes.iter().find(|column| column.name == name)?;
+            let fits = column.type_name() == *type_name && (name != CHAIN || column.has_collation_c());
+            fits.then_some(column.index)
+        };
         Some(SealPlaces {
             chain: place(CHAIN)?,
             seq: place(SEQ)?,

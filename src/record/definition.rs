@@ -35,7 +35,7 @@ pub struct Definition {
 impl Definition {
     pub fn load(registration: Registration) -> Definition {
         let stored = registry::epochs(registration.history);
-        let keys = key::current().map(|key| HistoryKeys::derive(&key.secret, registration.history));
+        let keys = keys_of(&registration, &stored);
         let mut alterations = Vec::new();
         if let Ok(keys) = &keys {
             check_macs(keys, &registration, &stored, &mut alterations);
@@ -65,6 +65,23 @@ impl Definition {
     }
 }
 
+/// The history's keys, unless this server has another secret than the one that sealed it: none of
+/// its records is authentic then, and the newest names another fingerprint. Without this, a wrong
+/// key would look like tampering.
+fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<HistoryKeys, KeyFault> {
+    let key = key::current()?;
+    let keys = HistoryKeys::derive(&key.secret, registration.history);
+    let record_key = keys.record_key();
+    let any_authentic = registration.mac == registration.expected_mac(&record_key)
+        || epochs.iter().any(|epoch| epoch.mac == epoch.expected_mac(&record_key));
+    let named = epochs.last().and_then(|epoch| EpochRecord::parse(&epoch.record).ok()).map(|record| record.fingerprint);
+    let have = key::fingerprint(key);
+    match named {
+        Some(wanted) if !any_authentic && wanted != have => Err(KeyFault::OtherKey { wanted, have }),
+        _ => Ok(keys),
+    }
+}
+
 fn altered(sentence: impl Into<String>) -> Alteration {
     Alteration { sentence: sentence.into(), expected: None, found: None }
 }
@@ -79,6 +96,9 @@ fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredE
     if registration.mac != expected {
         let sentence = "the settings of this history in seal.history were changed outside pgseal".to_owned();
         found.push(mac_mismatch(sentence, &expected, &registration.mac));
+    }
+    if registration.is_attached() && (registration.detached_by.is_some() || registration.detach_mac.is_some()) {
+        found.push(altered("the row of this history in seal.history has parts of a detachment that never was"));
     }
     for epoch in epochs {
         let expected = epoch.expected_mac(&key);
@@ -120,6 +140,10 @@ fn readable(
 /// Numbers 1, 2, 3 … up to the registered one, each naming the digest of the one before.
 fn check_sequence(registration: &Registration, epochs: &[Epoch], found: &mut Vec<Alteration>) {
     if found.is_empty() {
+        let twice = epochs.windows(2).find(|pair| pair[0].number == pair[1].number).map(|pair| pair[0].number);
+        if let Some(number) = twice {
+            return found.push(altered(format!("the record of epoch {number} stands twice in seal.epoch")));
+        }
         let gap = (1..).zip(epochs).find(|(number, epoch)| epoch.number != *number).map(|(number, _)| number);
         let missing = gap.or((epochs.len() < registration.epoch.max(0) as usize).then_some(epochs.len() as i32 + 1));
         if let Some(number) = missing {
@@ -139,4 +163,26 @@ fn check_sequence(registration: &Registration, epochs: &[Epoch], found: &mut Vec
             found.push(altered("the newest epoch is not the one that seal.history names"));
         }
     }
+}
+
+/// Whether a history is attached, and if not, whether pgseal itself recorded that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    Attached,
+    Detached,
+    /// Marked as detached, but not under the history's key.
+    Doubtful,
+    /// Marked as detached; without the key nobody can say by whom.
+    Unjudged,
+}
+
+pub fn attachment(row: &Registration) -> Attachment {
+    if row.is_attached() {
+        return Attachment::Attached;
+    }
+    let Ok(keys) = keys_of(row, &registry::epochs(row.history)) else { return Attachment::Unjudged };
+    let record_key = keys.record_key();
+    let authentic = row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
+        && row.mac == row.expected_mac(&record_key);
+    if authentic { Attachment::Detached } else { Attachment::Doubtful }
 }

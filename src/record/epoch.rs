@@ -23,6 +23,8 @@ pub struct EpochRecord {
     /// Random, so that no two epochs share a key.
     pub id: String,
     pub key_id: String,
+    /// Of that key; names it without telling it.
+    pub fingerprint: String,
     pub columns: Vec<EpochColumn>,
     pub tenant_column: Option<String>,
     /// Its entries were rows before the table was attached.
@@ -52,6 +54,7 @@ impl EpochRecord {
         let mut record = Map::new();
         record.insert("id".into(), json!(self.id));
         record.insert("key".into(), json!(self.key_id));
+        record.insert("fingerprint".into(), json!(self.fingerprint));
         record.insert("columns".into(), json!(columns));
         record.insert("baseline".into(), json!(self.baseline));
         if let Some(tenant) = &self.tenant_column {
@@ -70,6 +73,7 @@ impl EpochRecord {
         Ok(EpochRecord {
             id: string("id").ok_or(NotAnEpoch)?,
             key_id: string("key").ok_or(NotAnEpoch)?,
+            fingerprint: string("fingerprint").ok_or(NotAnEpoch)?,
             columns: columns.iter().map(parse_column).collect::<Result<_, _>>()?,
             tenant_column: string("tenant"),
             baseline: value.get("baseline").and_then(Value::as_bool).ok_or(NotAnEpoch)?,

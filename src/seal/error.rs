@@ -2,6 +2,7 @@
 
 use crate::key::KeyFault;
 use crate::pg::error::Report;
+use crate::pg::spi::literal;
 use pgrx::PgSqlErrorCode;
 use thiserror::Error;
 
@@ -70,16 +71,16 @@ impl SealError {
 
     fn hint(&self) -> String {
         match self {
-            SealError::NotAttached { table } => format!("Run: SELECT seal.attach('{table}'), or drop the trigger."),
+            SealError::NotAttached { table } => format!("Run: SELECT seal.attach({}), or drop the trigger.", literal(table)),
             SealError::NoKey { fault, .. } => fault.remedy(),
-            SealError::Altered { table, .. } => format!("Run: SELECT * FROM seal.findings(history => '{table}')."),
-            SealError::ColumnsDiffer { table, .. } => format!("Run as the table's owner: SELECT seal.open_epoch('{table}')."),
+            SealError::Altered { table, .. } => format!("Run: SELECT * FROM seal.findings(history => {}).", literal(table)),
+            SealError::ColumnsDiffer { table, .. } => format!("Run as the table's owner: SELECT seal.open_epoch({}).", literal(table)),
             SealError::NoIndex { table } => format!("Run: CREATE UNIQUE INDEX ON {table} (seal_chain, seal_seq)."),
             SealError::LaterTrigger { trigger, table } => {
                 format!("Rename it so that it sorts before the seal trigger: ALTER TRIGGER \"{trigger}\" ON {table} RENAME TO \"a_{trigger}\".")
             }
             SealError::SuppliedSealColumn { .. } => {
-                "Leave the seal_ columns out of the column list. To load rows that are sealed already, restore with pg_restore --disable-triggers.".into()
+                "Leave the seal_ columns out of the column list. To load rows that are sealed already with pg_restore --data-only, add --disable-triggers.".into()
             }
             SealError::WrongEvent { .. } => "Run: SELECT seal.detach(…) and seal.attach(…) to have the triggers made again.".into(),
             SealError::BadChainName { .. } => "Set pgseal.chain_name in postgresql.conf and restart the server.".into(),

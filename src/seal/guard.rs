@@ -2,6 +2,7 @@
 
 use crate::pg::error::Report;
 use crate::pg::relation;
+use crate::pg::spi::literal;
 use crate::pg::trigger::{Fired, TriggerCall};
 use pgrx::PgSqlErrorCode;
 
@@ -19,7 +20,8 @@ pub fn refuse(call: &TriggerCall<'_>) -> ! {
     )
     .detail(format!("It is append-only: its rows are sealed. {consequence}"))
     .hint(format!(
-        "Insert a new row that corrects the old one. To give the table up as a history: SELECT seal.detach('{table}')."
+        "Insert a new row that corrects the old one. To give the table up as a history: SELECT seal.detach({}).",
+        literal(&table)
     ))
     .raise()
 }

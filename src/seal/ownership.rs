@@ -2,21 +2,23 @@
 //! the first that is.
 
 use super::error::SealError;
-use super::heads::{self, Head, Remembered};
-use super::plan::SealPlan;
+use super::heads::{self, Head, Remembered, Slot};
+use super::plan::{self, SealPlan};
 use super::reload;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::server;
+use crate::record::definition::{self, Attachment};
+use crate::record::registry;
 use pgrx::PgSqlErrorCode;
+use pgseal_chain::HistoryId;
 use std::rc::Rc;
 
 /// A chain that this transaction may continue, and where it stood.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    pub number: u32,
     pub name: Rc<str>,
-    pub slot: usize,
+    pub slot: Slot,
     pub head: Head,
     /// Look whether the next position is free before using it.
     pub suspect: bool,
@@ -25,34 +27,58 @@ pub struct Granted {
 /// Takes a chain that `excluded` does not name. Without `max_chains` there is always one more, so
 /// this never waits; with it, it waits like a row lock does.
 pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32]) -> Result<Granted, SealError> {
-    let limit = plan.max_chains.unwrap_or_else(server::transactions_at_most).max(1);
-    let mut open_chains = Vec::new();
-    let numbers = std::iter::once(preferred).chain((0..u32::from(u16::MAX)).filter(|number| *number != preferred));
-    for number in numbers.filter(|number| !excluded.contains(number)) {
-        if remembered(plan, number)?.closed {
-            continue;
+    let mut usable = Vec::new();
+    match plan.max_chains {
+        None => {
+            // More chains than open transactions: one is free.
+            let enough = server::transactions_at_most() as usize + excluded.len();
+            let numbers = std::iter::once(preferred).chain(CHAIN_NUMBERS.filter(|number| *number != preferred));
+            for number in numbers.filter(|number| !excluded.contains(number)).take(enough) {
+                if let Some(granted) = try_own(plan, number, false)? {
+                    return Ok(granted);
+                }
+            }
         }
-        if let Some(granted) = try_own(plan, number, false)? {
-            return Ok(granted);
-        }
-        open_chains.push(number);
-        if open_chains.len() >= limit as usize {
-            break;
+        Some(limit) => {
+            for number in CHAIN_NUMBERS.filter(|number| !excluded.contains(number)) {
+                if !remembered(plan, number)?.closed {
+                    usable.push(number);
+                }
+                if usable.len() >= limit.max(1) as usize {
+                    break;
+                }
+            }
+            usable.sort_by_key(|number| *number != preferred);
+            for number in &usable {
+                if let Some(granted) = try_own(plan, *number, false)? {
+                    return Ok(granted);
+                }
+            }
         }
     }
-    let wait_for = if open_chains.contains(&preferred) { Some(preferred) } else { open_chains.first().copied() };
-    match (plan.max_chains, wait_for) {
-        (Some(_), Some(number)) => match try_own(plan, number, true)? {
-            Some(granted) => Ok(granted),
-            // Closed while we waited: the others, or one more, are left.
-            None => own(plan, preferred, &[excluded, &[number]].concat()),
-        },
-        _ => Err(SealError::NoChain { table: plan.table.clone() }),
+    let Some(number) = usable.first().copied() else { return Err(SealError::NoChain { table: plan.table.clone() }) };
+    match try_own(plan, number, true)? {
+        Some(granted) => Ok(granted),
+        // Closed while we waited: the others, or one more, are left.
+        None => own(plan, preferred, &[excluded, &[number]].concat()),
     }
 }
 
+/// The lock manager keeps 16 bits of them.
+const CHAIN_NUMBERS: std::ops::RangeInclusive<u32> = 0..=u16::MAX as u32;
+
 fn remembered(plan: &SealPlan, number: u32) -> Result<Remembered, SealError> {
-    heads::reserve(plan.root, number).map_err(|full| SealError::HeadsFull { slots: full.slots })
+    let reserve = || heads::reserve(plan.history, number, plan.root);
+    reserve()
+        .or_else(|full| if heads::evict(&detached_histories()) { reserve() } else { Err(full) })
+        .map_err(|full| SealError::HeadsFull { slots: full.slots })
+}
+
+/// Histories whose heads protect nothing any more.
+fn detached_histories() -> Vec<HistoryId> {
+    let detached =
+        registry::registrations().into_iter().filter(|row| definition::attachment(row) == Attachment::Detached);
+    detached.map(|row| row.history).collect()
 }
 
 fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, SealError> {
@@ -65,10 +91,12 @@ fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, 
     if known.closed {
         return Ok(None);
     }
-    let name = chain_name(&plan.chain_prefix, number);
+    let name: Rc<str> = plan::chain_name(&plan.chain_prefix, number).into();
     let head = match known.valid {
         true => known.head,
-        false => match reloaded(plan, &name, &known) {
+        // A baseline begins every chain.
+        false if plan.seal_index.is_none() => Head::START,
+        false => match reloaded(plan, &name, &known)? {
             Some(head) => head,
             None => return Ok(None),
         },
@@ -78,20 +106,16 @@ fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, 
             format!("chain {name} has entries of epoch {}, but seal.history knows only {}", head.epoch, plan.epoch);
         return Err(SealError::Altered { table: plan.table.clone(), sentence });
     }
-    Ok(Some(Granted { number, name, slot: known.slot, head, suspect: known.suspect }))
-}
-
-fn chain_name(prefix: &str, number: u32) -> Rc<str> {
-    if number == 0 { prefix.into() } else { format!("{prefix}/{number}").into() }
+    Ok(Some(Granted { name, slot: known.slot, head, suspect: known.suspect }))
 }
 
 /// The chain's head from the table; never below what shared memory remembers. `None` closes the
 /// chain.
-fn reloaded(plan: &SealPlan, name: &str, known: &Remembered) -> Option<Head> {
-    let found = reload::reload(plan.root, name);
+fn reloaded(plan: &SealPlan, name: &str, known: &Remembered) -> Result<Option<Head>, SealError> {
+    let found = reload::reload(plan.root, name)?;
     if found.blocked {
         close(plan, name, known.slot);
-        return None;
+        return Ok(None);
     }
     if found.head.position < known.head.position {
         Report::new(
@@ -104,13 +128,13 @@ fn reloaded(plan: &SealPlan, name: &str, known: &Remembered) -> Option<Head> {
         ))
         .hint("Run: SELECT * FROM seal.findings().")
         .warn();
-        return Some(known.head);
+        return Ok(Some(known.head));
     }
-    Some(found.head)
+    Ok(Some(found.head))
 }
 
 /// Ends a chain at whose next position a foreign row stands.
-pub fn close(plan: &SealPlan, name: &str, slot: usize) {
+pub fn close(plan: &SealPlan, name: &str, slot: Slot) {
     heads::close(slot);
     Report::new(
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,

@@ -154,6 +154,11 @@ pub fn chain_prefix() -> Result<String, SealError> {
     Ok(format!("{node}.{tag}"))
 }
 
+/// Name of one of a node's chains.
+pub fn chain_name(prefix: &str, number: u32) -> String {
+    if number == 0 { prefix.to_owned() } else { format!("{prefix}/{number}") }
+}
+
 fn later_trigger(open: &Relation, seal_function: u32) -> Option<String> {
     let triggers = open.triggers();
     let seal = triggers.iter().position(|trigger| trigger.before_insert_row && trigger.function == seal_function)?;

@@ -1,5 +1,6 @@
 //! Finds a chain's newest entry in the table, where shared memory does not know it.
 
+use super::error::SealError;
 use super::heads::Head;
 use crate::pg::index::{self, Sees};
 use crate::pg::relation::{self, Relation};
@@ -16,29 +17,33 @@ pub struct Reloaded {
     pub blocked: bool,
 }
 
-/// Looks leaf by leaf; the lock on each is released before the next is opened.
-pub fn reload(root: u32, chain: &str) -> Reloaded {
+/// Looks leaf by leaf; the lock on each is released before the next is opened. A leaf without a
+/// seal index could hide the newest entry, so it is an error.
+pub fn reload(root: u32, chain: &str) -> Result<Reloaded, SealError> {
     let mut best = Reloaded { head: Head::START, blocked: false };
     let mut highest_foreign = 0;
-    let Some(definition) = registry::attached(root).map(Definition::load) else { return best };
+    let Some(definition) = registry::attached(root).map(Definition::load) else {
+        return Err(SealError::NotAttached { table: relation::name_of(root) });
+    };
     for leaf in relation::with_descendants(root) {
         let Some(open) = Relation::open(leaf).filter(Relation::has_storage) else { continue };
-        let (foreign, newest) = top_of_leaf(&definition, &open, chain);
+        let (foreign, newest) = top_of_leaf(&definition, &open, chain)
+            .ok_or_else(|| SealError::NoIndex { table: relation::name_of(leaf) })?;
         highest_foreign = highest_foreign.max(foreign);
         if let Some(head) = newest.filter(|head| head.position > best.head.position) {
             best.head = head;
         }
     }
     best.blocked = highest_foreign > best.head.position;
-    best
+    Ok(best)
 }
 
-/// The highest position of a row that is not authentic (0: none), and the newest entry.
-fn top_of_leaf(definition: &Definition, open: &Relation, chain: &str) -> (u64, Option<Head>) {
+/// The highest position of a row that is not authentic (0: none), and the newest entry; `None`
+/// without a usable index.
+fn top_of_leaf(definition: &Definition, open: &Relation, chain: &str) -> Option<(u64, Option<Head>)> {
     let attributes = open.attributes();
-    let (Some(seal_index), Some(places)) = (open.seal_index(), SealPlaces::find(&attributes)) else {
-        return (0, None);
-    };
+    let seal_index = open.seal_index()?;
+    let places = SealPlaces::find(&attributes)?;
     let mut checker = None;
     let mut scratch = Scratch::default();
     let (mut foreign, mut newest) = (0, None);
@@ -62,5 +67,5 @@ fn top_of_leaf(definition: &Definition, open: &Relation, chain: &str) -> (u64, O
             }
         }
     });
-    (foreign, newest)
+    Some((foreign, newest))
 }

@@ -14,31 +14,31 @@ pub struct Place {
     pub mac: Mac,
 }
 
-/// Whether the row is stored; an error if another one stands in its position.
+/// Whether the row is stored; an error if another one stands in its position. Where the table was
+/// dropped or detached by the same transaction there is nothing left to ask, nor to protect.
 pub fn is_stored(chain: &str, place: &Place) -> Result<bool, SealError> {
-    match mac_at(place.leaf, chain, place.position)? {
-        None => Ok(false),
-        Some(mac) if mac == Some(place.mac) => Ok(true),
-        Some(_) => Err(SealError::ForeignRow { chain: chain.to_owned(), position: place.position }),
+    match mac_at(place.leaf, chain, place.position) {
+        None | Some(None) => Ok(false),
+        Some(Some(mac)) if mac == Some(place.mac) => Ok(true),
+        Some(Some(_)) => Err(SealError::ForeignRow { chain: chain.to_owned(), position: place.position }),
     }
 }
 
 /// Whether any row, also one of a transaction in progress, stands at this position of the leaf.
-pub fn is_taken(leaf: u32, chain: &str, position: u64) -> Result<bool, SealError> {
-    Ok(mac_at(leaf, chain, position)?.is_some())
+pub fn is_taken(leaf: u32, chain: &str, position: u64) -> bool {
+    mac_at(leaf, chain, position).flatten().is_some()
 }
 
-type StoredMac = Option<Mac>;
-
-fn mac_at(leaf: u32, chain: &str, position: u64) -> Result<Option<StoredMac>, SealError> {
-    let table = || crate::pg::relation::name_of(leaf);
-    let open = Relation::open(leaf).ok_or_else(|| SealError::NotAttached { table: table() })?;
-    let seal_index = open.seal_index().ok_or_else(|| SealError::NoIndex { table: table() })?;
-    let places = SealPlaces::find(&open.attributes()).ok_or_else(|| SealError::NoIndex { table: table() })?;
+/// The mac at a position: of no row, or of one whose mac may be malformed. `None` if the leaf is
+/// gone or has no seal index.
+fn mac_at(leaf: u32, chain: &str, position: u64) -> Option<Option<Option<Mac>>> {
+    let open = Relation::open(leaf)?;
+    let seal_index = open.seal_index()?;
+    let places = SealPlaces::find(&open.attributes())?;
     let mut found = None;
     index::visit(&open, seal_index, chain, i64::try_from(position).ok(), Sees::Pending, |row| {
         found = Some(row.get(places.mac).and_then(|value| value.as_mac()));
         false
     });
-    Ok(found)
+    Some(found)
 }

@@ -14,6 +14,7 @@ use super::plan::SealPlan;
 use super::stored::{self, Place};
 use crate::pg::error::OrRaise;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
+use pgseal_chain::HistoryId;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -29,9 +30,8 @@ struct OwnedChain {
     closed: bool,
 }
 
-#[derive(Default)]
 struct OpenHistory {
-    relation: u32,
+    history: HistoryId,
     chains: Vec<OwnedChain>,
 }
 
@@ -42,14 +42,12 @@ struct Transaction {
     before_commit_passed: bool,
     sealed_late: bool,
     baseline_of: Option<u32>,
-    /// Histories that this transaction detaches.
-    detached: Vec<u32>,
 }
 
 thread_local! {
     static OPEN: RefCell<Transaction> = RefCell::default();
     /// The chain of each history that this backend used last.
-    static PREFERRED: RefCell<HashMap<u32, u32>> = RefCell::default();
+    static PREFERRED: RefCell<HashMap<HistoryId, u32>> = RefCell::default();
 }
 
 /// Where the next entry goes.
@@ -87,17 +85,12 @@ pub fn is_sealing_baseline(relation: u32) -> bool {
     OPEN.with_borrow(|open| open.baseline_of == Some(relation))
 }
 
-/// Frees the shared memory of a history's chains if this transaction commits.
-pub fn forget_heads_at_commit(relation: u32) {
-    OPEN.with_borrow_mut(|open| open.detached.push(relation));
-}
-
 impl Transaction {
     fn next_turn(&mut self, plan: &SealPlan) -> Result<Turn, SealError> {
-        let index = match self.histories.iter().position(|history| history.relation == plan.root) {
+        let index = match self.histories.iter().position(|history| history.history == plan.history) {
             Some(index) => index,
             None => {
-                self.histories.push(OpenHistory { relation: plan.root, chains: Vec::with_capacity(1) });
+                self.histories.push(OpenHistory { history: plan.history, chains: Vec::with_capacity(1) });
                 self.histories.len() - 1
             }
         };
@@ -105,17 +98,19 @@ impl Transaction {
         loop {
             if let Some(chain) = history.chains.last_mut().filter(|chain| !chain.closed) {
                 chain.settle()?;
-                if chain.suspect && stored::is_taken(plan.leaf, &chain.granted.name, chain.head.position + 1)? {
+                // While a baseline is sealed there is no index yet, and nobody else can write.
+                let look = chain.suspect && plan.seal_index.is_some();
+                if look && stored::is_taken(plan.leaf, &chain.granted.name, chain.head.position + 1) {
                     ownership::close(plan, &chain.granted.name, chain.granted.slot);
                     chain.closed = true;
                     continue;
                 }
                 return Ok(Turn { chain: Rc::clone(&chain.granted.name), head: chain.head });
             }
-            let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.number).collect();
-            let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.root).copied().unwrap_or(0));
+            let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.slot.chain()).collect();
+            let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.history).copied().unwrap_or(0));
             let granted = ownership::own(plan, preferred, &owned)?;
-            PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.root, granted.number));
+            PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.history, granted.slot.chain()));
             history.chains.push(OwnedChain::new(granted));
         }
     }
@@ -126,7 +121,7 @@ impl Transaction {
         let chain = self
             .histories
             .iter_mut()
-            .find(|history| history.relation == plan.root)
+            .find(|history| history.history == plan.history)
             .and_then(|history| history.chains.last_mut());
         if let Some(chain) = chain {
             let level = transaction::level();
@@ -161,7 +156,9 @@ impl OwnedChain {
         }
     }
 
-    /// If the last row was skipped, its position is free again.
+    /// If the last row was skipped, its position is free again. Asked only when the next row is
+    /// about to be sealed and before the transaction ends: in between, the row may still be on its
+    /// way into the table, since a CHECK constraint can open a savepoint.
     fn settle(&mut self) -> Result<(), SealError> {
         if let Some((place, before)) = self.unconfirmed.take() {
             if !stored::is_stored(&self.granted.name, &place)? {
@@ -211,9 +208,6 @@ pub fn on_transaction(event: TransactionEvent) {
                     heads::publish(chain.granted.slot, &chain.head);
                 }
             }
-            for relation in std::mem::take(&mut open.detached) {
-                heads::free(relation);
-            }
         }),
         TransactionEvent::Prepared => end(|open| {
             for chain in open.chains().filter(|chain| chain.has_sealed()) {
@@ -232,7 +226,7 @@ pub fn on_transaction(event: TransactionEvent) {
 fn end(finish: impl FnOnce(&mut Transaction)) {
     let _ = OPEN.try_with(|open| {
         if let Ok(mut open) = open.try_borrow_mut() {
-            if !open.histories.is_empty() || !open.detached.is_empty() {
+            if !open.histories.is_empty() {
                 finish(&mut open);
             }
             *open = Transaction::default();
@@ -243,7 +237,6 @@ fn end(finish: impl FnOnce(&mut Transaction)) {
 /// Handler for savepoints.
 pub fn on_savepoint(event: SavepointEvent) {
     OPEN.with_borrow_mut(|open| match event {
-        SavepointEvent::Started | SavepointEvent::BeforeRelease => open.settle_all().or_raise(),
         SavepointEvent::Released { level, parent } => open.chains().for_each(|chain| chain.release(level, parent)),
         SavepointEvent::RolledBack { level } => open.chains().for_each(|chain| chain.roll_back(level)),
     });

@@ -5,7 +5,10 @@ use super::locate::RowKey;
 use super::run::{self, NodeCount, Outcome};
 use crate::pg::error::Report;
 use crate::pg::server;
+use crate::pg::spi::literal;
+use crate::record::definition::{self, Attachment};
 use crate::record::registry::{self, Registration};
+use crate::seal::heads;
 use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, Findings, Kind, Verdict};
@@ -69,14 +72,26 @@ impl Question<'_> {
             Some(asked) => vec![registered(&registrations, asked)],
             None => registrations.iter().filter(|row| is_to_be_verified(row)).collect(),
         };
-        let mut outcomes: Vec<Outcome> = chosen
-            .into_iter()
-            .map(|row| if row.is_attached() { run::verify(row, self.tenant) } else { wrongly_detached(row) })
-            .collect();
+        let mut outcomes: Vec<Outcome> = chosen.into_iter().map(|row| self.outcome(row, &registrations)).collect();
         if self.history.is_none() {
-            outcomes.extend(configuration::unregistered().into_iter().map(|(_, table)| unregistered(table)));
+            outcomes.extend(unregistered(&registrations));
         }
         outcomes
+    }
+
+    fn outcome(&self, row: &Registration, registrations: &[Registration]) -> Outcome {
+        if stands_twice(row, registrations) {
+            return of_row(row, Kind::ConfigurationAltered, "stands twice in seal.history");
+        }
+        match definition::attachment(row) {
+            Attachment::Attached | Attachment::Detached => run::verify(row, self.tenant),
+            Attachment::Doubtful => {
+                of_row(row, Kind::ConfigurationAltered, "is marked as detached, but not by pgseal under its key")
+            }
+            Attachment::Unjudged => {
+                of_row(row, Kind::UnknownKey, "is marked as detached; by whom cannot be judged without its key")
+            }
+        }
     }
 
     fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
@@ -105,15 +120,21 @@ impl Question<'_> {
         match verdict {
             Verdict::Intact => "nothing to do".into(),
             Verdict::IntactInWindow => {
-                format!("entries before the window are not intact: SELECT * FROM seal.findings(history => '{table}')")
+                format!(
+                    "entries before the window are not intact: SELECT * FROM seal.findings(history => {})",
+                    literal(table)
+                )
             }
             Verdict::Tampered => format!(
-                "cause not determined; the original value cannot be recovered from pgseal, look into a backup: SELECT * FROM seal.findings({}history => '{table}')",
-                self.tenant.map(|tenant| format!("'{}', ", tenant.replace('\'', "''"))).unwrap_or_default()
+                "cause not determined; the original value cannot be recovered from pgseal, look into a backup: SELECT * FROM seal.findings({}history => {})",
+                self.tenant.map(|tenant| format!("{}, ", literal(tenant))).unwrap_or_default(),
+                literal(table)
             ),
-            Verdict::Unverifiable => match crate::key::current() {
-                Err(fault) => fault.remedy(),
-                Ok(_) => format!("a key or a column is missing: SELECT * FROM seal.findings(history => '{table}')"),
+            Verdict::Unverifiable => match &outcome.key_fault {
+                Some(fault) => fault.remedy(),
+                None => {
+                    format!("a key or a column is missing: SELECT * FROM seal.findings(history => {})", literal(table))
+                }
             },
             Verdict::NothingSealed => self.why_nothing(outcome),
         }
@@ -123,14 +144,16 @@ impl Question<'_> {
         let Some(tenant) = self.tenant else { return "no row was inserted since the table was attached".into() };
         if names_history(tenant) {
             return format!(
-                "'{tenant}' is a history, not a tenant: SELECT * FROM seal.verify_history(history => '{tenant}')"
+                "{0} is a history, not a tenant: SELECT * FROM seal.verify_history(history => {0})",
+                literal(tenant)
             );
         }
         match outcome.has_tenant_column {
             true => format!("no entry of tenant '{tenant}' is in {}: check the spelling", outcome.table),
             false => format!(
-                "{} has no tenant column: SELECT * FROM seal.verify_history(history => '{}')",
-                outcome.table, outcome.table
+                "{} has no tenant column: SELECT * FROM seal.verify_history(history => {})",
+                outcome.table,
+                literal(&outcome.table)
             ),
         }
     }
@@ -145,7 +168,7 @@ fn names_history(name: &str) -> bool {
 
 /// Detached histories are left out only while the record of who detached them is authentic.
 fn is_to_be_verified(row: &Registration) -> bool {
-    row.is_attached() || !run::is_authentically_detached(row)
+    definition::attachment(row) != Attachment::Detached
 }
 
 fn registered(registrations: &[Registration], asked: u32) -> &Registration {
@@ -154,20 +177,43 @@ fn registered(registrations: &[Registration], asked: u32) -> &Registration {
         let table = crate::pg::relation::name_of(asked);
         Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("table \"{table}\" is not attached to pgseal"))
             .detail("Nothing of it is sealed, so there is nothing to verify.")
-            .hint(format!("To seal it: SELECT seal.attach('{table}'). Attached tables: SELECT * FROM seal.status."))
+            .hint(format!(
+                "To seal it: SELECT seal.attach({}). Attached tables: SELECT * FROM seal.status.",
+                literal(&table)
+            ))
             .raise()
     })
 }
 
-fn unregistered(table: String) -> Outcome {
-    let sentence = format!("table {table} has pgseal's columns or triggers, but its row was removed from seal.history");
-    run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+/// Tables that look sealed, or that the server remembers as sealed, without a row in `seal.history`.
+fn unregistered(registrations: &[Registration]) -> Vec<Outcome> {
+    let mut tables: Vec<String> = configuration::unregistered().into_iter().map(|(_, table)| table).collect();
+    if !server::in_recovery() {
+        let known = |history| registrations.iter().any(|row| row.history == history);
+        let forgotten = heads::histories().into_iter().filter(|(history, _)| !known(*history));
+        tables.extend(forgotten.map(|(_, relation)| crate::pg::relation::name_of(relation)));
+    }
+    tables.sort();
+    tables.dedup();
+    tables
+        .into_iter()
+        .map(|table| {
+            let sentence = format!("table {table} was sealed by pgseal, but its row was removed from seal.history");
+            run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+        })
+        .collect()
 }
 
-fn wrongly_detached(row: &Registration) -> Outcome {
+fn stands_twice(row: &Registration, registrations: &[Registration]) -> bool {
+    let same = |other: &&Registration| {
+        other.history == row.history || (other.is_attached() && row.is_attached() && other.relation == row.relation)
+    };
+    registrations.iter().filter(same).count() > 1
+}
+
+fn of_row(row: &Registration, kind: Kind, what: &str) -> Outcome {
     let table = crate::pg::relation::name_of(row.relation);
-    let sentence = format!("history {table} is marked as detached, but not by pgseal under its key");
-    run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+    run::only(Finding::new(kind, format!("history {table} {what}")), table)
 }
 
 fn nothing_attached() -> Line {

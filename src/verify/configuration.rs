@@ -19,20 +19,18 @@ pub fn check(definition: &Definition, places: &[Place]) -> Vec<Finding<RowKey>> 
     altered.chain(live).collect()
 }
 
-/// A table that looks sealed but is unknown to `seal.history`: its row was removed.
+/// Tables with pgseal's triggers that `seal.history` does not know. Copies of a history have its
+/// columns but no triggers, and are nobody's business.
 pub fn unregistered() -> Vec<(u32, String)> {
     spi::read(
         "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)
            FROM pg_catalog.pg_class c
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-            AND NOT EXISTS (SELECT FROM seal.history h WHERE h.relation = c.oid)
-            AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                           JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-                          WHERE t.tgrelid = c.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace)
-                 OR 3 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a
-                          WHERE a.attrelid = c.oid AND a.attname IN ('seal_chain', 'seal_seq', 'seal_mac')
-                            AND a.attnotnull))
+            AND NOT EXISTS (SELECT FROM seal.history h WHERE h.relation = c.oid AND h.detached_at IS NULL)
+            AND EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                          JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+                         WHERE t.tgrelid = c.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace)
           ORDER BY 2",
     )
     .into_iter()
@@ -45,10 +43,10 @@ pub fn unregistered() -> Vec<(u32, String)> {
 
 /// Triggers, NOT NULL and the index, of the table and every leaf.
 fn table_problems(relation: u32) -> Vec<String> {
-    let seal_columns = columns::SEAL_COLUMNS.map(|(name, _)| format!("('{name}')")).join(", ");
+    let seal_columns = columns::SEAL_COLUMNS.map(|(name, type_name)| format!("('{name}', '{type_name}')")).join(", ");
     spi::read(&format!(
         "WITH part AS (
-            SELECT c.oid, c.relkind, c.oid::pg_catalog.regclass::pg_catalog.text AS name
+            SELECT c.oid, c.relkind, c.relpersistence, c.oid::pg_catalog.regclass::pg_catalog.text AS name
               FROM (SELECT {relation}::pg_catalog.oid UNION
                     SELECT relid FROM pg_catalog.pg_partition_tree({relation}::pg_catalog.oid)) AS tree (oid)
               JOIN pg_catalog.pg_class c USING (oid))
@@ -75,11 +73,16 @@ fn table_problems(relation: u32) -> Vec<String> {
                AND p.proname = wanted.function AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
                AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '')
          UNION ALL
-         SELECT pg_catalog.format('column %s of table %s is missing or accepts NULL', wanted.name, part.name)
-           FROM part, (VALUES {seal_columns}) AS wanted (name)
+         SELECT pg_catalog.format('table %s is not permanent: it would be empty after a crash', name)
+           FROM part WHERE relpersistence <> 'p'
+         UNION ALL
+         SELECT pg_catalog.format('column %s of table %s is missing, accepts NULL or has another type', wanted.name, part.name)
+           FROM part, (VALUES {seal_columns}) AS wanted (name, type_name)
           WHERE NOT EXISTS (
             SELECT FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = part.oid AND a.attname = wanted.name AND a.attnotnull AND NOT a.attisdropped)
+             WHERE a.attrelid = part.oid AND a.attname = wanted.name AND a.attnotnull AND NOT a.attisdropped
+               AND pg_catalog.format_type(a.atttypid, a.atttypmod) = wanted.type_name
+               AND (a.attname <> 'seal_chain' OR a.attcollation = 'pg_catalog.\"C\"'::pg_catalog.regcollation))
          ORDER BY 1"
     ))
     .into_iter()

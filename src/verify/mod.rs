@@ -7,6 +7,7 @@ pub mod configuration;
 pub mod document;
 pub mod entry;
 pub mod functions;
+pub mod generated;
 pub mod locate;
 pub mod pass;
 pub mod run;

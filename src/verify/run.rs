@@ -5,9 +5,10 @@
 //! snapshot, so it must be in it; what the snapshot has beyond the head is newer.
 
 use super::audit::{self, Audited};
-use super::configuration;
 use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
+use super::{configuration, generated};
+use crate::key::KeyFault;
 use crate::pg::relation::{self, Relation};
 use crate::pg::shared_memory::{self, RunSlot};
 use crate::pg::{server, snapshot, spi, user};
@@ -15,7 +16,7 @@ use crate::record::columns::{self, Place};
 use crate::record::definition::Definition;
 use crate::record::registry::Registration;
 use crate::seal::heads::{self, Remembered};
-use crate::seal::plan;
+use crate::seal::plan::{self, chain_name};
 use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, Kind, Known};
 use std::collections::BTreeMap;
 
@@ -41,6 +42,8 @@ pub struct Outcome {
     /// What the answer rests on.
     pub basis: String,
     pub has_tenant_column: bool,
+    /// Why entries cannot be judged, where a key is missing.
+    pub key_fault: Option<KeyFault>,
 }
 
 /// The run's secret in shared memory, for this backend and its workers; gone when dropped.
@@ -70,7 +73,7 @@ pub fn verify(registration: &Registration, tenant: Option<&str>) -> Outcome {
             return only(Finding::new(Kind::ConfigurationAltered, sentence), table);
         }
         spi::execute(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE"));
-        let remembered = if server::in_recovery() { Vec::new() } else { heads::of_relation(registration.relation) };
+        let remembered = if server::in_recovery() { Vec::new() } else { heads::of_history(registration.history) };
         snapshot::with_fresh(|| verify_locked(registration, table, tenant, &remembered))
     })
 }
@@ -98,6 +101,9 @@ fn verify_locked(
     if complete && !is_whole(audited.as_ref(), &known, &table) {
         findings.append(locate(&plan, &table, &places, known.clone(), &definition));
     }
+    if complete {
+        findings.append(generated::check(plan.relation, &table, &plan.key_columns).into_iter().collect());
+    }
     Outcome {
         nodes: count_nodes(audited.as_ref()),
         basis: basis(audited.as_ref(), &known, tenant),
@@ -105,6 +111,7 @@ fn verify_locked(
         findings,
         window_start,
         has_tenant_column,
+        key_fault: definition.key_fault.clone(),
     }
 }
 
@@ -158,7 +165,7 @@ fn known_heads(remembered: &[Remembered], window_start: Option<i64>, tenant_only
         .filter(|known| known.head.position > 0)
         .filter_map(|known| {
             let prefix = prefix.as_deref()?;
-            let chain = if known.chain == 0 { prefix.to_owned() } else { format!("{prefix}/{}", known.chain) };
+            let chain = chain_name(prefix, known.slot.chain());
             Some(Head { chain: chain.into_bytes(), position: known.head.position, mac: Some(known.head.mac) })
         })
         .collect();
@@ -240,14 +247,6 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         window_start: None,
         basis: "nothing could be verified".into(),
         has_tenant_column: false,
+        key_fault: crate::key::current().err(),
     }
-}
-
-/// Whether pgseal itself recorded, under its key, that the history was detached.
-pub fn is_authentically_detached(row: &Registration) -> bool {
-    crate::key::current().is_ok_and(|key| {
-        let record_key = pgseal_chain::HistoryKeys::derive(&key.secret, row.history).record_key();
-        row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
-            && row.mac == row.expected_mac(&record_key)
-    })
 }

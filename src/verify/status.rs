@@ -41,7 +41,7 @@ pub fn lines() -> Vec<StatusLine> {
 fn line(registration: registry::Registration) -> StatusLine {
     let history = relation::name_of(registration.relation);
     let (epoch, window_months) = (registration.epoch, registration.window_months);
-    let known = heads::of_relation(registration.relation);
+    let known = heads::of_history(registration.history);
     let definition = Definition::load(registration);
     let generated = Relation::open(definition.registration.relation)
         .map(|open| open.attributes().into_iter().filter(|column| column.generated).map(|column| column.name).collect())
@@ -176,7 +176,7 @@ fn problems() -> Vec<SetupLine> {
         .into_iter()
         .filter_map(|line| Some((line.history, line.problem?)))
         .map(|(history, problem)| {
-            let fix = format!("SELECT * FROM seal.findings(history => '{history}')");
+            let fix = format!("SELECT * FROM seal.findings(history => {})", spi::literal(&history));
             wrong("history", format!("{history}: {problem}"), fix)
         })
         .collect()

@@ -32,9 +32,5 @@ pub(crate) fn reserve_exact(out: &mut Vec<u8>, extra: usize) -> Result<(), Malfo
 /// Fails when more than [`MAX_TEXT`] has been written.
 #[inline]
 pub(crate) fn check(out: &[u8]) -> Result<(), Malformed> {
-    if out.len() > MAX_TEXT {
-        Err(Malformed::TooLong)
-    } else {
-        Ok(())
-    }
+    if out.len() > MAX_TEXT { Err(Malformed::TooLong) } else { Ok(()) }
 }

@@ -80,15 +80,8 @@ pub(crate) fn open(container: &[u8]) -> Result<Container<'_>, Malformed> {
             let (keys, values) = both.words.split_at(count);
             let offset = end_of(keys)?;
             Ok(Container::Object {
-                keys: Children {
-                    words: keys,
-                    ..both
-                },
-                values: Children {
-                    words: values,
-                    offset,
-                    ..both
-                },
+                keys: Children { words: keys, ..both },
+                values: Children { words: values, offset, ..both },
             })
         }
         SCALAR_ARRAY if count == 1 => Ok(Container::Scalar(Children::new(rest, 1)?)),
@@ -102,9 +95,7 @@ fn end_of(words: &[[u8; 4]]) -> Result<usize, Malformed> {
     let mut end = 0usize;
     for word in words.iter().rev() {
         let word = u32::from_ne_bytes(*word);
-        end = end
-            .checked_add((word & OFFSET_OR_LENGTH_MASK) as usize)
-            .ok_or(TOO_SHORT)?;
+        end = end.checked_add((word & OFFSET_OR_LENGTH_MASK) as usize).ok_or(TOO_SHORT)?;
         if word & HAS_OFFSET != 0 {
             break;
         }
@@ -114,15 +105,8 @@ fn end_of(words: &[[u8; 4]]) -> Result<usize, Malformed> {
 
 impl<'a> Children<'a> {
     fn new(rest: &'a [u8], count: usize) -> Result<Self, Malformed> {
-        let (words, data) = count
-            .checked_mul(4)
-            .and_then(|size| rest.split_at_checked(size))
-            .ok_or(TOO_SHORT)?;
-        Ok(Self {
-            words: words.as_chunks::<4>().0,
-            data,
-            offset: 0,
-        })
+        let (words, data) = count.checked_mul(4).and_then(|size| rest.split_at_checked(size)).ok_or(TOO_SHORT)?;
+        Ok(Self { words: words.as_chunks::<4>().0, data, offset: 0 })
     }
 
     /// Takes the next child, which must be a string.
@@ -130,11 +114,7 @@ impl<'a> Children<'a> {
     pub(crate) fn next_key(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.next_raw()? {
             None => Ok(None),
-            Some(Raw {
-                kind: STRING,
-                bytes,
-                ..
-            }) => Ok(Some(bytes)),
+            Some(Raw { kind: STRING, bytes, .. }) => Ok(Some(bytes)),
             Some(_) => Err(Malformed::Jsonb("a key is not a string")),
         }
     }
@@ -163,16 +143,11 @@ impl<'a> Children<'a> {
         };
         let word = u32::from_ne_bytes(*word);
         let start = self.offset;
-        let end = (word & OFFSET_OR_LENGTH_MASK) as usize
-            + if word & HAS_OFFSET == 0 { start } else { 0 };
+        let end = (word & OFFSET_OR_LENGTH_MASK) as usize + if word & HAS_OFFSET == 0 { start } else { 0 };
         let bytes = self.data.get(start..end).ok_or(TOO_SHORT)?;
         self.words = words;
         self.offset = end;
-        Ok(Some(Raw {
-            kind: word & TYPE_MASK,
-            start,
-            bytes,
-        }))
+        Ok(Some(Raw { kind: word & TYPE_MASK, start, bytes }))
     }
 }
 

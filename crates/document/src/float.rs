@@ -34,10 +34,7 @@ pub fn write_float_text(shortest: &[u8], out: &mut Vec<u8>) -> Result<(), Malfor
     if negative && whole.iter().chain(fraction).all(|&byte| byte == b'0') {
         return quoted(shortest, out);
     }
-    reserve(
-        out,
-        whole.len() + fraction.len() + exponent.unsigned_abs() as usize + 3,
-    )?;
+    reserve(out, whole.len() + fraction.len() + exponent.unsigned_abs() as usize + 3)?;
     if negative {
         out.push(b'-');
     }
@@ -55,11 +52,7 @@ fn quoted(text: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 
 /// At least one decimal digit and nothing else.
 fn digits(text: &[u8]) -> Result<&[u8], Malformed> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        Err(Malformed::Float)
-    } else {
-        Ok(text)
-    }
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) { Err(Malformed::Float) } else { Ok(text) }
 }
 
 fn parse_exponent(text: &[u8]) -> Result<i32, Malformed> {
@@ -68,16 +61,10 @@ fn parse_exponent(text: &[u8]) -> Result<i32, Malformed> {
         Some((b'+', rest)) => (1, rest),
         _ => (1, text),
     };
-    let value = digits(magnitude)?.iter().fold(0i32, |value, digit| {
-        value
-            .saturating_mul(10)
-            .saturating_add(i32::from(digit - b'0'))
-    });
-    if value > MAX_EXPONENT {
-        Err(Malformed::Float)
-    } else {
-        Ok(sign * value)
-    }
+    let value = digits(magnitude)?
+        .iter()
+        .fold(0i32, |value, digit| value.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
+    if value > MAX_EXPONENT { Err(Malformed::Float) } else { Ok(sign * value) }
 }
 
 /// Writes the digits with the decimal point moved by `exponent` places.
@@ -95,11 +82,7 @@ fn write_plain(whole: &[u8], fraction: &[u8], exponent: i32, out: &mut Vec<u8>) 
     let start = out.len();
     for part in [left, left_more] {
         // No leading zeros.
-        let skip = if out.len() > start {
-            0
-        } else {
-            part.iter().take_while(|&&byte| byte == b'0').count()
-        };
+        let skip = if out.len() > start { 0 } else { part.iter().take_while(|&&byte| byte == b'0').count() };
         out.extend_from_slice(&part[skip..]);
     }
     if out.len() > start {
@@ -126,16 +109,7 @@ mod tests {
 
     #[test]
     fn plain_numbers_stay() {
-        for text in [
-            "0",
-            "1",
-            "-1",
-            "0.1",
-            "-0.1",
-            "123456.789",
-            "3.4028235",
-            "1.0",
-        ] {
+        for text in ["0", "1", "-1", "0.1", "-0.1", "123456.789", "3.4028235", "1.0"] {
             assert_eq!(float(text).unwrap(), text);
         }
     }
@@ -162,23 +136,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in [
-            "",
-            "-",
-            "+1",
-            "e5",
-            "1e",
-            "1e+",
-            "1.",
-            ".5",
-            "1.e5",
-            "--1",
-            "1e999",
-            "1e99999999999",
-            "nan",
-            "0x1",
-            "1 ",
-        ] {
+        for text in
+            ["", "-", "+1", "e5", "1e", "1e+", "1.", ".5", "1.e5", "--1", "1e999", "1e99999999999", "nan", "0x1", "1 "]
+        {
             assert_eq!(float(text), Err(Malformed::Float), "{text:?}");
         }
     }

@@ -62,11 +62,7 @@ impl<'a> Frame<'a> {
             Container::Scalar(_) => return Err(Malformed::Jsonb("a bare value inside another")),
         };
         out.push(bracket);
-        Ok(Self {
-            keys,
-            values,
-            begun: false,
-        })
+        Ok(Self { keys, values, begun: false })
     }
 
     /// Writes what stands before the next member's value and takes the value; None at the end.
@@ -118,9 +114,7 @@ fn write_raw_scalar(mut children: Children<'_>, out: &mut Vec<u8>) -> Result<(),
 fn write_stored_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let (header, size) = length_header(bytes).ok_or(Malformed::Numeric("unknown length header"))?;
     // Were it NaN or infinite (jsonb has neither), it would stand bare, as the server prints it.
-    let payload = bytes
-        .get(header..size)
-        .ok_or(Malformed::Numeric("longer than its place"))?;
+    let payload = bytes.get(header..size).ok_or(Malformed::Numeric("longer than its place"))?;
     write_numeric(payload, out).map(drop)
 }
 
@@ -128,11 +122,7 @@ fn write_stored_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed
 #[inline]
 fn length_header(bytes: &[u8]) -> Option<(usize, usize)> {
     let first = *bytes.first()?;
-    let word = || {
-        bytes
-            .first_chunk::<4>()
-            .map(|word| u32::from_ne_bytes(*word) as usize)
-    };
+    let word = || bytes.first_chunk::<4>().map(|word| u32::from_ne_bytes(*word) as usize);
     if cfg!(target_endian = "little") {
         match first {
             0x01 => None,

@@ -108,32 +108,17 @@ fn parts(header: u16, rest: &[u8]) -> Result<Parts<'_>, Malformed> {
     let (negative, dscale, weight, digits) = if header & SHORT != 0 {
         // A signed number of seven bits.
         let weight = (((header & SHORT_WEIGHT_MASK) << 9) as i16) >> 9;
-        (
-            header & SHORT_SIGN != 0,
-            (header & SHORT_DSCALE_MASK) >> SHORT_DSCALE_SHIFT,
-            weight,
-            rest,
-        )
+        (header & SHORT_SIGN != 0, (header & SHORT_DSCALE_MASK) >> SHORT_DSCALE_SHIFT, weight, rest)
     } else {
         let Some((weight, digits)) = rest.split_first_chunk::<2>() else {
             return Err(Malformed::Numeric("too short"));
         };
-        (
-            header & NEGATIVE != 0,
-            header & LONG_DSCALE_MASK,
-            i16::from_ne_bytes(*weight),
-            digits,
-        )
+        (header & NEGATIVE != 0, header & LONG_DSCALE_MASK, i16::from_ne_bytes(*weight), digits)
     };
     let (digits, []) = digits.as_chunks::<2>() else {
         return Err(Malformed::Numeric("half a digit"));
     };
-    Ok(Parts {
-        negative,
-        dscale: usize::from(dscale),
-        weight: i32::from(weight),
-        digits,
-    })
+    Ok(Parts { negative, dscale: usize::from(dscale), weight: i32::from(weight), digits })
 }
 
 fn write_finite(number: &Parts<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -161,11 +146,7 @@ fn write_finite(number: &Parts<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> 
 }
 
 /// Appends the point and `dscale` digits, or nothing if there are none.
-fn write_fraction(
-    number: &Parts<'_>,
-    fraction: &[[u8; 2]],
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+fn write_fraction(number: &Parts<'_>, fraction: &[[u8; 2]], out: &mut Vec<u8>) -> Result<(), Malformed> {
     if number.dscale > 0 {
         out.push(b'.');
     }

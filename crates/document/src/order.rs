@@ -16,9 +16,6 @@ mod tests {
     fn length_comes_before_bytes() {
         let mut keys: Vec<&[u8]> = vec![b"aa", b"b", b"", "é".as_bytes(), b"ab", b"B"];
         keys.sort_by(|a, b| member_order(a, b));
-        assert_eq!(
-            keys,
-            vec![&b""[..], b"B", b"b", b"aa", b"ab", "é".as_bytes()]
-        );
+        assert_eq!(keys, vec![&b""[..], b"B", b"b", b"aa", b"ab", "é".as_bytes()]);
     }
 }

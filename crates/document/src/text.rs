@@ -60,14 +60,7 @@ pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {
     match ESCAPE[usize::from(byte)] {
-        UNICODE => out.extend_from_slice(&[
-            b'\\',
-            b'u',
-            b'0',
-            b'0',
-            hex_digit(byte >> 4),
-            hex_digit(byte & 15),
-        ]),
+        UNICODE => out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
         letter => out.extend_from_slice(&[b'\\', letter]),
     }
 }
@@ -79,10 +72,7 @@ fn escaped_size(bytes: &[u8]) -> usize {
         UNICODE => 5,
         _ => 1,
     };
-    bytes
-        .len()
-        .saturating_add(2)
-        .saturating_add(bytes.iter().map(extra).sum())
+    bytes.len().saturating_add(2).saturating_add(bytes.iter().map(extra).sum())
 }
 
 /// How many bytes at the start need no escape.
@@ -97,10 +87,7 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         at += 8;
         rest = tail;
     }
-    at + rest
-        .iter()
-        .position(|&byte| ESCAPE[usize::from(byte)] != 0)
-        .unwrap_or(rest.len())
+    at + rest.iter().position(|&byte| ESCAPE[usize::from(byte)] != 0).unwrap_or(rest.len())
 }
 
 /// Whether any of eight bytes is a control character, a quote or a backslash.
@@ -144,11 +131,7 @@ pub fn write_bytea(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
 
 /// As [`write_hex`], where the caller has seen to the room.
 pub(crate) fn write_hex_unchecked(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend(
-        bytes
-            .iter()
-            .flat_map(|&byte| [hex_digit(byte >> 4), hex_digit(byte)]),
-    );
+    out.extend(bytes.iter().flat_map(|&byte| [hex_digit(byte >> 4), hex_digit(byte)]));
 }
 
 #[cfg(test)]

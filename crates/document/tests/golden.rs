@@ -1,14 +1,11 @@
 //! What the server stores and what it prints: see `golden/make.sh`.
 
-use pgseal_document::{
-    member_order, write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string,
-};
+use pgseal_document::{member_order, write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string};
 use std::cmp::Ordering;
 
 /// The pairs of one golden file.
 fn pairs(file: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    file.lines()
-        .map(|line| line.split_once('\t').expect("a tab in each line"))
+    file.lines().map(|line| line.split_once('\t').expect("a tab in each line"))
 }
 
 fn text(out: &[u8]) -> &str {
@@ -17,10 +14,7 @@ fn text(out: &[u8]) -> &str {
 
 /// Undoes the `0{n}` at the end of very long numbers.
 fn with_zeros(expected: &str) -> String {
-    match expected
-        .strip_suffix('}')
-        .and_then(|rest| rest.rsplit_once("0{"))
-    {
+    match expected.strip_suffix('}').and_then(|rest| rest.rsplit_once("0{")) {
         Some((start, zeros)) => format!("{start}{}", "0".repeat(zeros.parse().expect("a count"))),
         None => expected.to_owned(),
     }
@@ -71,10 +65,7 @@ fn truncated_jsonb_is_refused() {
         for size in 0..payload.len() {
             out.clear();
             // Every byte counts, so a shorter value is never a value.
-            assert!(
-                write_jsonb(&payload[..size], &mut out).is_err(),
-                "{size} bytes of {expected}"
-            );
+            assert!(write_jsonb(&payload[..size], &mut out).is_err(), "{size} bytes of {expected}");
         }
     }
 }
@@ -103,22 +94,11 @@ fn numeric() {
         let expected = with_zeros(expected);
         let bare = expected.contains(|c: char| c.is_ascii_digit());
         out.clear();
-        assert_eq!(
-            write_numeric(&payload, &mut out).unwrap().is_finite(),
-            bare,
-            "{expected}"
-        );
+        assert_eq!(write_numeric(&payload, &mut out).unwrap().is_finite(), bare, "{expected}");
         assert_eq!(text(&out), expected);
         out.clear();
         write_numeric_json(&payload, &mut out).unwrap();
-        assert_eq!(
-            text(&out),
-            if bare {
-                expected
-            } else {
-                format!("\"{expected}\"")
-            }
-        );
+        assert_eq!(text(&out), if bare { expected } else { format!("\"{expected}\"") });
         count += 1;
     }
     assert!(count > 600, "{count}");
@@ -164,26 +144,16 @@ fn order_is_that_of_the_server() {
     // Flat objects with plain keys, as the server sorted them.
     let mut seen = 0;
     for (_, expected) in pairs(JSONB) {
-        let Some(members) = expected
-            .strip_prefix("{\"k")
-            .and_then(|rest| rest.strip_suffix('}'))
-        else {
+        let Some(members) = expected.strip_prefix("{\"k").and_then(|rest| rest.strip_suffix('}')) else {
             continue;
         };
-        let keys: Vec<&str> = members
-            .split(", \"k")
-            .filter_map(|member| member.split_once("\":"))
-            .map(|(key, _)| key)
-            .collect();
+        let keys: Vec<&str> =
+            members.split(", \"k").filter_map(|member| member.split_once("\":")).map(|(key, _)| key).collect();
         if keys.iter().any(|key| key.contains('\\')) {
             continue;
         }
         for pair in keys.windows(2) {
-            assert_eq!(
-                member_order(pair[0].as_bytes(), pair[1].as_bytes()),
-                Ordering::Less,
-                "{pair:?}"
-            );
+            assert_eq!(member_order(pair[0].as_bytes(), pair[1].as_bytes()), Ordering::Less, "{pair:?}");
             seen += 1;
         }
     }

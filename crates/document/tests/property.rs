@@ -3,35 +3,23 @@
 mod common;
 
 use common::{Json, Number};
-use pgseal_document::{
-    write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string,
-};
+use pgseal_document::{write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn number() -> impl Strategy<Value = Number> {
-    let whole = prop_oneof![
-        Just("0".to_owned()),
-        "[1-9][0-9]{0,18}",
-        "[1-9][0-9]{0,3}0{0,300}"
-    ];
+    let whole = prop_oneof![Just("0".to_owned()), "[1-9][0-9]{0,18}", "[1-9][0-9]{0,3}0{0,300}"];
     let fraction = prop_oneof![Just(String::new()), "[0-9]{1,12}", "0{0,300}[0-9]{1,5}"];
-    (any::<bool>(), whole, fraction, any::<bool>()).prop_map(
-        |(negative, whole, fraction, packed)| Number {
-            negative,
-            whole,
-            fraction,
-            packed,
-        },
-    )
+    (any::<bool>(), whole, fraction, any::<bool>()).prop_map(|(negative, whole, fraction, packed)| Number {
+        negative,
+        whole,
+        fraction,
+        packed,
+    })
 }
 
 fn string() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a-z_]{0,12}",
-        "[\u{1}-\u{22}\\\\xé€😀]{0,40}",
-        any::<String>()
-    ]
+    prop_oneof!["[a-z_]{0,12}", "[\u{1}-\u{22}\\\\xé€😀]{0,40}", any::<String>()]
 }
 
 fn json() -> impl Strategy<Value = Json> {

@@ -27,39 +27,22 @@ pub enum Json {
 
 impl Number {
     fn is_zero(&self) -> bool {
-        self.whole
-            .chars()
-            .chain(self.fraction.chars())
-            .all(|digit| digit == '0')
+        self.whole.chars().chain(self.fraction.chars()).all(|digit| digit == '0')
     }
 
     pub fn text(&self) -> String {
-        let sign = if self.negative && !self.is_zero() {
-            "-"
-        } else {
-            ""
-        };
+        let sign = if self.negative && !self.is_zero() { "-" } else { "" };
         let point = if self.fraction.is_empty() { "" } else { "." };
         format!("{sign}{}{point}{}", self.whole, self.fraction)
     }
 
     /// The numeric without length header, as the server's make_result packs it.
     pub fn payload(&self) -> Vec<u8> {
-        let whole = format!(
-            "{}{}",
-            "0".repeat((4 - self.whole.len() % 4) % 4),
-            self.whole
-        );
-        let fraction = format!(
-            "{}{}",
-            self.fraction,
-            "0".repeat((4 - self.fraction.len() % 4) % 4)
-        );
+        let whole = format!("{}{}", "0".repeat((4 - self.whole.len() % 4) % 4), self.whole);
+        let fraction = format!("{}{}", self.fraction, "0".repeat((4 - self.fraction.len() % 4) % 4));
         let mut weight = whole.len() as i32 / 4 - 1;
         let all = whole + &fraction;
-        let mut digits: Vec<u16> = (0..all.len() / 4)
-            .map(|i| all[4 * i..4 * i + 4].parse().unwrap())
-            .collect();
+        let mut digits: Vec<u16> = (0..all.len() / 4).map(|i| all[4 * i..4 * i + 4].parse().unwrap()).collect();
         while digits.first() == Some(&0) {
             digits.remove(0);
             weight -= 1;
@@ -86,10 +69,7 @@ impl Number {
 
     fn with_header(&self) -> Vec<u8> {
         let payload = self.payload();
-        let mut bytes = match (
-            self.packed && payload.len() < 126,
-            cfg!(target_endian = "little"),
-        ) {
+        let mut bytes = match (self.packed && payload.len() < 126, cfg!(target_endian = "little")) {
             (true, true) => vec![(payload.len() as u8 + 1) << 1 | 1],
             (true, false) => vec![(payload.len() as u8 + 1) | 0x80],
             (false, true) => ((payload.len() as u32 + 4) << 2).to_ne_bytes().to_vec(),
@@ -125,12 +105,7 @@ impl Json {
             Self::Object(members) => {
                 format!(
                     "{{{}}}",
-                    list(
-                        members
-                            .iter()
-                            .map(|(key, value)| format!("{}: {}", quoted(key), value.text()))
-                            .collect()
-                    )
+                    list(members.iter().map(|(key, value)| format!("{}: {}", quoted(key), value.text())).collect())
                 )
             }
         }
@@ -139,20 +114,10 @@ impl Json {
     /// A whole value: a container, or a bare value in its array of one.
     pub fn payload(&self) -> Vec<u8> {
         match self {
-            Self::Array(elements) => container(
-                0x4000_0000,
-                elements.len(),
-                &elements.iter().collect::<Vec<_>>(),
-            ),
+            Self::Array(elements) => container(0x4000_0000, elements.len(), &elements.iter().collect::<Vec<_>>()),
             Self::Object(members) => {
-                let keys: Vec<Json> = members
-                    .iter()
-                    .map(|(key, _)| Self::String(key.clone()))
-                    .collect();
-                let children: Vec<&Json> = keys
-                    .iter()
-                    .chain(members.iter().map(|(_, value)| value))
-                    .collect();
+                let keys: Vec<Json> = members.iter().map(|(key, _)| Self::String(key.clone())).collect();
+                let children: Vec<&Json> = keys.iter().chain(members.iter().map(|(_, value)| value)).collect();
                 container(0x2000_0000, members.len(), &children)
             }
             bare => container(0x5000_0000, 1, &[bare]),
@@ -196,11 +161,7 @@ fn container(kind: u32, count: usize, children: &[&Json]) -> Vec<u8> {
             data.resize(data.len().next_multiple_of(4), 0);
         }
         data.extend(bytes);
-        let word: u32 = if i % 32 == 0 {
-            data.len() as u32 | 0x8000_0000
-        } else {
-            (data.len() - start) as u32
-        };
+        let word: u32 = if i % 32 == 0 { data.len() as u32 | 0x8000_0000 } else { (data.len() - start) as u32 };
         words.extend((kind | word).to_ne_bytes());
     }
     [(kind | count as u32).to_ne_bytes().to_vec(), words, data].concat()
