@@ -1,0 +1,60 @@
+# pgseal: every target installs what it needs and is missing, and is quick the second time.
+#   PG_CONFIG=…   another server than Debian's PostgreSQL 15 (PG_MAJOR=16 for its version 16)
+#   ARGS=…        handed to the program that the target runs: make test ARGS='-k savepoint', make bench ARGS=--quick
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test test-rust test-python bench install build-tools python lint format clean
+
+PG_MAJOR ?= 15
+PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
+ARGS ?=
+export PG_MAJOR PG_CONFIG
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+PYTHON := .venv/bin/python
+FEATURES = --no-default-features --features $$($(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/pg\1/')
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: install ## seal this machine's package history, tamper with it, see what is found (a minute)
+	@PYTHONPATH=tests python3 -B demo/demo.py $(ARGS)
+
+demo-stop: ## end the server that an interactive demo left running
+	@PYTHONPATH=tests python3 -B demo/demo.py --stop
+
+test: test-rust test-python ## unit tests of the crates, then every test against real servers
+
+test-rust: build-tools
+	cargo test -p pgseal-chain -p pgseal-document
+
+test-python: install python
+	$(PYTHON) -m pytest $(ARGS)
+
+bench: install python ## plain table, pgcrypto trigger and pgseal side by side (ARGS=--quick for a first look)
+	@PYTHONPATH=tests $(PYTHON) -B benches/run.py $(ARGS)
+
+install: build-tools ## build, and install into the server that PG_CONFIG names
+	@tools/install.sh
+
+lint: build-tools ## formatting and clippy, warnings are errors
+	@tools/components.sh
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
+
+format: ## format the Rust sources
+	cargo fmt --all
+
+clean: demo-stop ## remove everything that was built here (not what was installed)
+	rm -rf target .venv .pytest_cache .hypothesis
+	find tests benches demo tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+build-tools:
+	@tools/packages.sh build
+	@tools/pgrx.sh
+
+python:
+	@tools/packages.sh test
+	@tools/venv.sh

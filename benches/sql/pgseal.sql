@@ -1,0 +1,2 @@
+CREATE EXTENSION pgseal;
+SELECT seal.attach('history', tenant_column => 'tenant');

@@ -1,0 +1,60 @@
+"""Fixtures of every test: the servers, and a database for each test.
+
+    def test_something(db):                 a fresh database with pgseal in it, on the server that all tests share
+    def test_restart(own_cluster):          own_cluster({"pgseal.max_heads": 64}): a server for this test alone
+    def test_two_databases(cluster):        the shared server; what a test creates there it also drops
+
+At the end of every server its log is read: a PANIC, a crash, a failed assertion or a part of the key in it fails the
+test.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from support.cluster import Cluster
+from support.database import Database
+from support.servers import Servers, assert_no_alarms
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    # Ended from outside: exit in the ordinary way, so that servers and folders go too.
+    signal.signal(signal.SIGTERM, leave)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The server that all tests share. A test that restarts it, or changes its settings, takes own_cluster instead."""
+    with Cluster() as shared:
+        yield shared
+        assert_no_alarms(shared)
+
+
+@pytest.fixture
+def db(cluster: Cluster) -> Iterator[Database]:
+    """A fresh database with the extension, dropped after the test."""
+    database = cluster.createdb()
+    try:
+        database.run("CREATE EXTENSION pgseal")
+        yield database
+    finally:
+        database.drop()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Servers]:
+    """A factory of servers for this test alone: own_cluster(settings), own_cluster.adopt(primary.basebackup())."""
+    servers = Servers()
+    try:
+        yield servers
+        servers.assert_no_alarms()
+    finally:
+        servers.destroy()
