@@ -45,9 +45,9 @@ DECLARE
     changed record;
 BEGIN
     FOR changed IN
-        SELECT DISTINCT objid, objsubid, command_tag = 'CREATE TABLE' OR seal.attaches_partition(command) AS new_leaf
+        SELECT DISTINCT objid, objsubid, command_tag LIKE 'CREATE%' OR seal.attaches_partition(command) AS new_leaf
           FROM pg_catalog.pg_event_trigger_ddl_commands()
-         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND object_type IN ('table', 'table column')
+         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND object_type IN ('table', 'foreign table', 'table column')
     LOOP
         PERFORM seal.follow_definition(changed.objid, changed.objsubid, changed.new_leaf);
     END LOOP;
@@ -56,5 +56,5 @@ $body$;
 COMMENT ON FUNCTION seal.after_ddl() IS 'Event trigger function: follows changes of histories with a new epoch, refuses those that would make entries unverifiable.';
 
 CREATE EVENT TRIGGER pgseal_after_ddl ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS')
+    WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE FOREIGN TABLE')
     EXECUTE FUNCTION seal.after_ddl();

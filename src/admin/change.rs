@@ -3,7 +3,7 @@
 
 use super::epochs::{self, Opening};
 use super::error::{AdminError, MAX_COLUMNS};
-use super::{administering, is_administering, leaves};
+use super::{administering, is_administering, leaves, preconditions};
 use crate::key;
 use crate::pg::error::OrRaise;
 use crate::pg::output::PinnedOutput;
@@ -25,7 +25,7 @@ pub fn follow(relation: u32, column: i32, new_leaf: bool) {
     let root = relation::root_of(relation);
     if let Some(registration) = registry::attached(root) {
         administering(|| {
-            require_permanent(root).or_raise();
+            preconditions::permanent(root).or_raise();
             if new_leaf {
                 leaves::complete(root);
             }
@@ -44,27 +44,14 @@ fn require_seal_columns(root: u32) -> Result<(), AdminError> {
     }
 }
 
-/// An unlogged table is empty after a crash.
-fn require_permanent(root: u32) -> Result<(), AdminError> {
-    let rows = spi::execute(&format!(
-        "SELECT c.oid::pg_catalog.regclass FROM pg_catalog.pg_class c
-          WHERE c.relpersistence <> 'p'
-            AND (c.oid = {root} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({root})))"
-    ));
-    match rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
-        Some(table) => Err(AdminError::WrongKind { table, kind: "an unlogged table".into() }),
-        None => Ok(()),
-    }
-}
-
 /// A partition that was taken out keeps its seal columns; that is fine only if it is empty.
 fn release_detached_leaves() -> Result<(), AdminError> {
-    for (_, table) in configuration::unregistered() {
+    for (partition, table) in configuration::unregistered() {
         let empty = spi::execute(&format!("SELECT FROM {table} LIMIT 1")).is_empty();
         if !empty {
             return Err(AdminError::LeafHasEntries { leaf: table });
         }
-        leaves::release_empty_leaf(&table);
+        leaves::release_empty(partition);
     }
     Ok(())
 }

@@ -134,10 +134,12 @@ pub fn release(root: u32) {
     accept_null(&root_table);
 }
 
-/// A partition that was empty when it was taken out of a history.
-pub fn release_empty_leaf(table: &str) {
-    spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {table}"));
-    accept_null(table);
+/// A partition, with those below it, that was empty when it was taken out of a history.
+pub fn release_empty(partition: u32) {
+    for member in members(partition) {
+        spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", member.table));
+    }
+    accept_null(&relation::name_of(partition));
 }
 
 fn accept_null(table: &str) {

@@ -74,14 +74,19 @@ fn kind(relation: u32, table: &str) -> Result<(), AdminError> {
     if is_true(&rows, 3) {
         return Err(AdminError::Inherits { table: table.to_owned() });
     }
-    // Every leaf must keep its rows, too.
-    let leaves = spi::execute(&format!(
+    permanent(relation)
+}
+
+/// Every part of a history must keep its rows, also across a crash.
+pub fn permanent(root: u32) -> Result<(), AdminError> {
+    let parts = spi::execute(&format!(
         "SELECT c.oid::pg_catalog.regclass, CASE WHEN c.relkind = 'f' THEN 'a foreign table' ELSE 'an unlogged table' END
-           FROM pg_catalog.pg_partition_tree({relation}) t JOIN pg_catalog.pg_class c ON c.oid = t.relid
-          WHERE c.relkind NOT IN ('r', 'p') OR c.relpersistence <> 'p'"
+           FROM pg_catalog.pg_class c
+          WHERE (c.oid = {root} OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree({root})))
+            AND (c.relkind NOT IN ('r', 'p') OR c.relpersistence <> 'p')"
     ));
-    match leaves.first().map(Vec::as_slice) {
-        Some([Some(leaf), Some(kind)]) => Err(AdminError::WrongKind { table: leaf.clone(), kind: kind.clone() }),
+    match parts.first().map(Vec::as_slice) {
+        Some([Some(part), Some(kind)]) => Err(AdminError::WrongKind { table: part.clone(), kind: kind.clone() }),
         _ => Ok(()),
     }
 }

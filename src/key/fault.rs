@@ -75,7 +75,9 @@ impl KeyFault {
                     "The key must be at least 32 bytes as hexadecimal or base64 text (openssl rand -hex 32). Correct it, {restart}."
                 )
             }
-            KeyFault::OtherKey { .. } => format!("Put the key that sealed it back where pgseal fetches it, {restart}."),
+            KeyFault::OtherKey { .. } => format!(
+                "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
+            ),
             KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
         }
     }

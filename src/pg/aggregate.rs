@@ -5,6 +5,9 @@ use pgrx::{PgMemoryContexts, pg_sys};
 
 /// A state that worker processes can hand to their leader.
 pub trait AggregateState: Sized + 'static {
+    /// Whether this process takes part in work that such states belong to; otherwise somebody
+    /// calls the functions by hand, perhaps with another state than theirs.
+    fn is_expected() -> bool;
     /// Made at the first row, in each process; `plan` is the constant second argument.
     fn begin(plan: &str) -> Self;
     /// The arguments after the state and the plan start at `Row` place 0.
@@ -28,10 +31,10 @@ struct Call {
 impl Call {
     /// # Safety
     /// `fcinfo` must be what the server passed.
-    unsafe fn new(fcinfo: pg_sys::FunctionCallInfo) -> Call {
+    unsafe fn new<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> Call {
         let mut context = std::ptr::null_mut();
         // SAFETY: the caller's promise.
-        if unsafe { pg_sys::AggCheckCallContext(fcinfo, &mut context) } == 0 {
+        if unsafe { pg_sys::AggCheckCallContext(fcinfo, &mut context) } == 0 || !T::is_expected() {
             super::error::Report::new(
                 pgrx::PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 "a part of pgseal's verification was called on its own",
@@ -73,7 +76,7 @@ pub(super) unsafe fn add<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) ->
     // SAFETY: states are made only by `keep`, so the pointer is a live Option<T> that nobody else
     // uses during the call; the arguments live as long as the call.
     unsafe {
-        let call = Call::new(fcinfo);
+        let call = Call::new::<T>(fcinfo);
         let state = match call.state::<T>(0) {
             Some(state) => state,
             None => call.keep(T::begin(&plan(&call))).cast_mut_ptr(),
@@ -95,7 +98,7 @@ fn plan(call: &Call) -> String {
 pub(super) unsafe fn merge<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: as in `add`; the second state is taken out of its cell, which keeps its memory.
     unsafe {
-        let call = Call::new(fcinfo);
+        let call = Call::new::<T>(fcinfo);
         let other = call.state::<T>(1).and_then(|cell| (*cell).take());
         match (call.state::<T>(0), other) {
             (Some(state), Some(other)) => {
@@ -117,7 +120,7 @@ pub(super) unsafe fn merge<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) 
 pub(super) unsafe fn save<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: as in `add`.
     unsafe {
-        let call = Call::new(fcinfo);
+        let call = Call::new::<T>(fcinfo);
         match call.state::<T>(0).and_then(|state| (*state).as_ref()) {
             Some(state) => pg_sys::Datum::from(pgrx::rust_byte_slice_to_bytea(&state.save()).as_ptr()),
             None => call.null(),
@@ -130,7 +133,7 @@ pub(super) unsafe fn save<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -
 pub(super) unsafe fn load<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: as in `add`; the first argument is what `save` returned.
     unsafe {
-        let call = Call::new(fcinfo);
+        let call = Call::new::<T>(fcinfo);
         let bytes = Row::new(call.cells()).get(0).map(|value| value.to_bytes()).unwrap_or_default();
         call.keep(T::load(&bytes))
     }
@@ -143,7 +146,7 @@ pub(super) unsafe fn load<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -
 pub(super) unsafe fn finish<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: as in `add`.
     unsafe {
-        let call = Call::new(fcinfo);
+        let call = Call::new::<T>(fcinfo);
         let state = call.state::<T>(0).and_then(|state| (*state).take());
         let any = state.is_some();
         if let Some(state) = state {

@@ -1,5 +1,6 @@
 //! The columns of a table.
 
+use super::output::PinnedOutput;
 use pgrx::pg_sys;
 use std::ffi::CStr;
 
@@ -26,6 +27,7 @@ impl Attribute {
     /// The type as `format_type` prints it, schema-qualified unless it is a built-in one.
     pub fn type_name(&self) -> String {
         let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+        let _pinned = PinnedOutput::pin();
         // SAFETY: a catalog lookup; the result is a palloc'd string.
         unsafe {
             let text = pg_sys::format_type_extended(self.type_oid.into(), self.type_mod, flags as pg_sys::bits16);

@@ -12,7 +12,7 @@ unsafe extern "C" {
 const BYTEA_OUTPUT_HEX: c_int = 1;
 
 /// While alive, output functions print with TimeZone UTC, DateStyle ISO, IntervalStyle postgres,
-/// extra_float_digits 1 and bytea_output hex. The output functions read these variables only, so
+/// extra_float_digits 1, bytea_output hex and without needless quotes. The output functions read these variables only, so
 /// the settings themselves need not be touched. Restored on drop, also when an ERROR unwinds.
 pub struct PinnedOutput {
     zone: *mut pg_sys::pg_tz,
@@ -21,6 +21,7 @@ pub struct PinnedOutput {
     interval_style: c_int,
     float_digits: c_int,
     bytea: c_int,
+    quote_all: bool,
 }
 
 static UTC: AtomicPtr<pg_sys::pg_tz> = AtomicPtr::new(std::ptr::null_mut());
@@ -49,6 +50,7 @@ impl PinnedOutput {
                 interval_style: pg_sys::IntervalStyle,
                 float_digits: pg_sys::extra_float_digits,
                 bytea: bytea_output,
+                quote_all: pg_sys::quote_all_identifiers,
             };
             pg_sys::session_timezone = zone;
             pg_sys::DateStyle = pg_sys::USE_ISO_DATES as c_int;
@@ -56,6 +58,7 @@ impl PinnedOutput {
             pg_sys::IntervalStyle = pg_sys::INTSTYLE_POSTGRES as c_int;
             pg_sys::extra_float_digits = 1;
             bytea_output = BYTEA_OUTPUT_HEX;
+            pg_sys::quote_all_identifiers = false;
             saved
         }
     }
@@ -71,6 +74,7 @@ impl Drop for PinnedOutput {
             pg_sys::IntervalStyle = self.interval_style;
             pg_sys::extra_float_digits = self.float_digits;
             bytea_output = self.bytea;
+            pg_sys::quote_all_identifiers = self.quote_all;
         }
     }
 }

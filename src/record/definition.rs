@@ -3,6 +3,8 @@
 use super::epoch::{self, EpochColumn, EpochRecord};
 use super::registry::{self, Registration, StoredEpoch};
 use crate::key::{self, KeyFault};
+use crate::pg::server;
+use crate::seal::heads;
 use pgseal_chain::{EpochKey, HistoryKeys, Mac, SaltKey};
 
 /// One epoch, ready to seal or verify under.
@@ -66,8 +68,8 @@ impl Definition {
 }
 
 /// The history's keys, unless this server has another secret than the one that sealed it: none of
-/// its records is authentic then, and the newest names another fingerprint. Without this, a wrong
-/// key would look like tampering.
+/// its records is authentic then, the newest names another fingerprint, and the server has sealed
+/// nothing of it since its start. Without this, a wrong key would look like tampering.
 fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<HistoryKeys, KeyFault> {
     let key = key::current()?;
     let keys = HistoryKeys::derive(&key.secret, registration.history);
@@ -77,9 +79,15 @@ fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<Histor
     let named = epochs.last().and_then(|epoch| EpochRecord::parse(&epoch.record).ok()).map(|record| record.fingerprint);
     let have = key::fingerprint(key);
     match named {
-        Some(wanted) if !any_authentic && wanted != have => Err(KeyFault::OtherKey { wanted, have }),
+        Some(wanted) if !any_authentic && wanted != have && !has_sealed(registration) => {
+            Err(KeyFault::OtherKey { wanted, have })
+        }
         _ => Ok(keys),
     }
+}
+
+fn has_sealed(registration: &Registration) -> bool {
+    !server::in_recovery() && heads::of_history(registration.history).iter().any(|known| known.head.position > 0)
 }
 
 fn altered(sentence: impl Into<String>) -> Alteration {

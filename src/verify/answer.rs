@@ -116,28 +116,31 @@ impl Question<'_> {
     }
 
     fn next_step(&self, verdict: Verdict, outcome: &Outcome) -> String {
-        let table = &outcome.table;
         match verdict {
             Verdict::Intact => "nothing to do".into(),
             Verdict::IntactInWindow => {
-                format!(
-                    "entries before the window are not intact: SELECT * FROM seal.findings(history => {})",
-                    literal(table)
-                )
+                format!("entries before the window are not intact: {}", self.list_findings(outcome))
             }
             Verdict::Tampered => format!(
-                "cause not determined; the original value cannot be recovered from pgseal, look into a backup: SELECT * FROM seal.findings({}history => {})",
-                self.tenant.map(|tenant| format!("{}, ", literal(tenant))).unwrap_or_default(),
-                literal(table)
+                "cause not determined; the original value cannot be recovered from pgseal, look into a backup: {}",
+                self.list_findings(outcome)
             ),
             Verdict::Unverifiable => match &outcome.key_fault {
                 Some(fault) => fault.remedy(),
                 None => {
-                    format!("a key or a column is missing: SELECT * FROM seal.findings(history => {})", literal(table))
+                    format!("a key or a column is missing: {}", self.list_findings(outcome))
                 }
             },
             Verdict::NothingSealed => self.why_nothing(outcome),
         }
+    }
+
+    fn list_findings(&self, outcome: &Outcome) -> String {
+        if !outcome.readable {
+            return "SELECT * FROM seal.findings()".into();
+        }
+        let tenant = self.tenant.map(|tenant| format!("{}, ", literal(tenant))).unwrap_or_default();
+        format!("SELECT * FROM seal.findings({tenant}history => {})", literal(&outcome.table))
     }
 
     fn why_nothing(&self, outcome: &Outcome) -> String {
@@ -187,7 +190,9 @@ fn registered(registrations: &[Registration], asked: u32) -> &Registration {
 
 /// Tables that look sealed, or that the server remembers as sealed, without a row in `seal.history`.
 fn unregistered(registrations: &[Registration]) -> Vec<Outcome> {
-    let mut tables: Vec<String> = configuration::unregistered().into_iter().map(|(_, table)| table).collect();
+    let reported = |relation: u32| registrations.iter().any(|row| row.relation == relation && is_to_be_verified(row));
+    let sealed = configuration::unregistered().into_iter().filter(|(relation, _)| !reported(*relation));
+    let mut tables: Vec<String> = sealed.map(|(_, table)| table).collect();
     if !server::in_recovery() {
         let known = |history| registrations.iter().any(|row| row.history == history);
         let forgotten = heads::histories().into_iter().filter(|(history, _)| !known(*history));

@@ -70,7 +70,8 @@ fn table_problems(relation: u32) -> Vec<String> {
             SELECT FROM pg_catalog.pg_trigger t
               JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
              WHERE t.tgrelid = part.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace
-               AND p.proname = wanted.function AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
+               AND p.proname = wanted.function AND p.prosrc = 'pgseal_' || wanted.function
+               AND p.probin = '$libdir/pgseal' AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
                AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '')
          UNION ALL
          SELECT pg_catalog.format('table %s is not permanent: it would be empty after a crash', name)

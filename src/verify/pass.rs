@@ -140,13 +140,17 @@ fn key_columns(plan: &PassPlan, places: &[Place]) -> Vec<(String, usize, ColumnT
     }
 }
 
+/// Whether this process takes part in a run.
+pub fn is_running() -> bool {
+    shared_memory::run_slot().active
+}
+
 /// The secret of the run that this process takes part in.
 pub fn run_secret() -> RunSecret {
-    let slot = shared_memory::run_slot();
-    if !slot.active {
+    if !is_running() {
         not_in_a_run();
     }
-    RunSecret(slot.secret)
+    RunSecret(shared_memory::run_slot().secret)
 }
 
 fn not_in_a_run() -> ! {

@@ -42,6 +42,8 @@ pub struct Outcome {
     /// What the answer rests on.
     pub basis: String,
     pub has_tenant_column: bool,
+    /// Whether the table could be read as a history.
+    pub readable: bool,
     /// Why entries cannot be judged, where a key is missing.
     pub key_fault: Option<KeyFault>,
 }
@@ -96,6 +98,7 @@ fn verify_locked(
         key_columns: key_columns(registration.relation),
     };
     let complete = columns_complete(registration.relation);
+    let _run = RunGuard::begin();
     let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
     let known = known_heads(remembered, window_start, tenant.is_some());
     if complete && !is_whole(audited.as_ref(), &known, &table) {
@@ -111,12 +114,12 @@ fn verify_locked(
         findings,
         window_start,
         has_tenant_column,
+        readable: true,
         key_fault: definition.key_fault.clone(),
     }
 }
 
 fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
-    let _run = RunGuard::begin();
     spi::read(&plan.query("audit", table, places, false));
     audit::take_result()
 }
@@ -247,6 +250,7 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         window_start: None,
         basis: "nothing could be verified".into(),
         has_tenant_column: false,
+        readable: false,
         key_fault: crate::key::current().err(),
     }
 }

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Verifies an exported pgseal history with nothing but Python's standard library.
+
+    python3 verify.py export.jsonl secret.txt
+
+export.jsonl is made by the query in format.md; secret.txt holds the key's secret (hex or base64). Ends with 0 if every
+entry and every record is as it was sealed, with 1 if not (each fault is named), with 2 if there is nothing to verify.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import struct
+import sys
+from pathlib import Path
+
+Line = dict
+
+def mac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
+
+
+def derive(secret: bytes, history: bytes, info: bytes) -> bytes:
+    """HKDF-SHA-256 (RFC 5869); 32 bytes are a single block."""
+    return mac(mac(history, secret), info + b"\x01")
+
+
+def read_secret(text: str) -> bytes:
+    is_hex = all(digit in "0123456789abcdefABCDEF" for digit in text)
+    return bytes.fromhex(text) if is_hex else base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def sized(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def preimage(history: bytes, salt_key: bytes, entry: Line) -> bytes:
+    chain, position = entry["chain"].encode(), struct.pack(">Q", entry["position"])
+    salt = mac(salt_key, history + chain + position)[:16]
+    tenant = entry["tenant"]
+    return (
+        b"pgseal\x00\x01" + history + struct.pack(">H", len(chain)) + chain + position
+        + struct.pack(">IQ", entry["epoch"], entry["anchor"]) + bytes.fromhex(entry["sealed_at"])
+        + (b"\x00" if tenant is None else b"\x01" + sized(tenant.encode()))
+        + bytes.fromhex(entry["prev"]) + hashlib.sha256(salt + entry["document"].encode()).digest()
+    )  # fmt: skip
+
+
+def record_mac(key: bytes, label: str, history: bytes, record_id: bytes, fields: list[bytes | None]) -> bytes:
+    message = sized(label.encode()) + sized(history) + sized(record_id) + struct.pack(">I", len(fields))
+    return mac(key, message + b"".join(b"\x00" if field is None else b"\x01" + sized(field) for field in fields))
+
+
+def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]) -> list[str]:
+    """Are the settings and the epochs those that pgseal wrote, and does each epoch follow the one before?"""
+    faults, previous = [], None
+    for number, epoch in enumerate(epochs, 1):
+        record_id = history + struct.pack(">I", epoch["epoch"])
+        if record_mac(key, "epoch", history, record_id, [epoch["record"].encode()]).hex() != epoch["mac"]:
+            faults.append(f"epoch {epoch['epoch']}: its record was changed")
+        if epoch["epoch"] != number or json.loads(epoch["record"]).get("previous") != previous:
+            faults.append(f"epoch {epoch['epoch']}: does not follow the one before it")
+        previous = hashlib.sha256(epoch["record"].encode()).hexdigest()
+    if settings["epoch"] != len(epochs) or settings["epoch_digest"] != previous:
+        faults.append("settings: the newest epoch is not the one in force")
+    tenant, user = (value and value.encode() for value in (settings["tenant_column"], settings["attached_by"]))
+    numbers = [settings[name] for name in ("max_chains", "window_months", "epoch")]
+    chains, window, epoch = (None if value is None else struct.pack(">i", value) for value in numbers)
+    digest, at = bytes.fromhex(settings["epoch_digest"]), bytes.fromhex(settings["attached_at"])
+    fields = [tenant, chains, window, epoch, digest, at, user]
+    if record_mac(key, "history", history, history, fields).hex() != settings["mac"]:
+        faults.append("settings: they were changed")
+    return faults
+
+
+def chain_faults(entries: list[Line], macs: dict[int, str]) -> list[str]:
+    """Walks one chain. `macs`: what was computed from each row, by the row's id()."""
+    faults, before = [], {"position": 0, "mac": "00" * 32, "epoch": 0}
+    for entry in sorted(entries, key=lambda entry: entry["position"]):
+        place, expected = f"{entry['chain']} {entry['position']}", before["position"] + 1
+        if macs[id(entry)] != entry["mac"]:
+            faults.append(f"{place}: the mac is not that of this row")
+        if entry["position"] != expected:
+            faults.append(f"{place}: position {expected} should be here")
+        elif entry["prev"] != before["mac"]:
+            faults.append(f"{place}: follows another entry than the one before it")
+        if entry["epoch"] < before["epoch"]:
+            faults.append(f"{place}: is of an older epoch than the one before it")
+        before = entry
+    return faults
+
+
+def main(export: str, secret_file: str) -> int:
+    lines = [json.loads(line) for line in Path(export).read_text("utf-8").split("\n") if line]
+    settings = next(line for line in lines if "history_id" in line)
+    epochs = sorted((line for line in lines if "record" in line), key=lambda line: line["epoch"])
+    entries = [line for line in lines if "position" in line]
+    secret, history = read_secret(Path(secret_file).read_text().strip()), bytes.fromhex(settings["history_id"])
+    salt_key, record_key = derive(secret, history, b"pgseal salt"), derive(secret, history, b"pgseal record")
+    epoch_keys, macs, chains = {}, {}, {}
+    for epoch in epochs:
+        digest = hashlib.sha256(epoch["record"].encode()).digest()
+        info = b"pgseal epoch" + struct.pack(">I", epoch["epoch"]) + digest
+        epoch_keys[epoch["epoch"]] = derive(secret, history, info)
+    for entry in entries:
+        key = epoch_keys.get(entry["epoch"])
+        macs[id(entry)] = mac(key, preimage(history, salt_key, entry)).hex() if key else "no such epoch"
+        chains.setdefault(entry["chain"], []).append(entry)
+    faults = record_faults(record_key, history, settings, epochs)
+    for name, members in sorted(chains.items()):
+        faults += chain_faults(members, macs)
+        last = max(members, key=lambda entry: entry["position"])
+        print(f"{name}: {len(members)} entries, the last at {last['position']} with mac {last['mac']}")
+    print(*faults, f"{len(entries)} entries in {len(chains)} chains, {len(faults)} faults", sep="\n")
+    return 1 if faults else 0 if entries else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]) if len(sys.argv) == 3 else __doc__)
