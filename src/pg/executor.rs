@@ -23,10 +23,11 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     // SAFETY: the executor passes a valid QueryDesc with its plan.
     unsafe {
         let plan = (*query).plannedstmt;
-        if !plan.is_null() && has_conflict_action(plan) {
-            if let Some(handler) = ON_CONFLICT.get() {
-                handler();
-            }
+        if !plan.is_null()
+            && has_conflict_action(plan)
+            && let Some(handler) = ON_CONFLICT.get()
+        {
+            handler();
         }
         match PREVIOUS.get() {
             Some(Some(previous)) => previous(query, flags),

@@ -160,10 +160,10 @@ impl OwnedChain {
     /// about to be sealed and before the transaction ends: in between, the row may still be on its
     /// way into the table, since a CHECK constraint can open a savepoint.
     fn settle(&mut self) -> Result<(), SealError> {
-        if let Some((place, before)) = self.unconfirmed.take() {
-            if !stored::is_stored(&self.granted.name, &place)? {
-                self.head = before;
-            }
+        if let Some((place, before)) = self.unconfirmed.take()
+            && !stored::is_stored(&self.granted.name, &place)?
+        {
+            self.head = before;
         }
         Ok(())
     }
