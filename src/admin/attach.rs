@@ -18,6 +18,9 @@ use std::time::Instant;
 /// Shortest window of verification.
 const MIN_WINDOW_MONTHS: i32 = 12;
 
+/// A century.
+const MAX_WINDOW_MONTHS: i32 = 1_200;
+
 /// What the caller of `seal.attach` asked for.
 pub struct Request<'a> {
     pub relation: u32,
@@ -60,9 +63,9 @@ fn parameters(request: &Request<'_>) -> Result<bool, AdminError> {
         let value = chains.to_string();
         return Err(AdminError::InvalidParameter { parameter: "max_chains", value, allowed: "1 to 10000, or NULL" });
     }
-    if let Some(months) = request.window_months.filter(|months| *months < 1) {
+    if let Some(months) = request.window_months.filter(|months| !(1..=MAX_WINDOW_MONTHS).contains(months)) {
         let value = months.to_string();
-        return Err(AdminError::InvalidParameter { parameter: "window_months", value, allowed: "12 or more, or NULL" });
+        return Err(AdminError::InvalidParameter { parameter: "window_months", value, allowed: "12 to 1200, or NULL" });
     }
     match request.existing {
         "refuse" => Ok(false),

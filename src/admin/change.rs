@@ -15,25 +15,63 @@ use crate::record::epoch::{EpochColumn, EpochRecord};
 use crate::record::registry;
 use crate::verify::configuration;
 
-/// Called after a DDL command on a table. `column` is the place (from 1) of the one column that
-/// the command was about, 0 if it was about the table.
-/// `new_leaf` says that it made or attached a partition.
-pub fn follow(relation: u32, column: i32, new_leaf: bool) {
+/// Which column may have got a new name.
+#[derive(Debug, Clone, Copy)]
+pub enum Renamed {
+    /// The one at this place (from 1), which the command was about; 0: it was about the table.
+    AtPlace(i32),
+    /// If one is gone and one is new, that one: a change that no event trigger saw.
+    TheOnlyOne,
+}
+
+/// The line that says that a partition was made or attached.
+pub const ATTACH: &str = "attach";
+
+/// Called after a DDL command on a table; `changes` are the lines of `pg::ddl`.
+pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
     if is_administering() || !relation::exists(relation) {
         return;
     }
+    preconditions::inherits_from_history(relation).or_raise();
     let root = relation::root_of(relation);
     if let Some(registration) = registry::attached(root) {
         administering(|| {
+            let table = relation::name_of(root);
+            let definition = Definition::load(registration);
+            refuse_lost_content(&definition, &table, changes).or_raise();
             preconditions::permanent(root).or_raise();
-            if new_leaf {
+            preconditions::signable(root, &table).or_raise();
+            if changes.lines().any(|line| line == ATTACH) {
                 leaves::complete(root);
             }
             release_detached_leaves().or_raise();
             require_seal_columns(root).or_raise();
-            follow_columns(Definition::load(registration), column).or_raise();
+            follow_columns(definition, renamed).or_raise();
         });
     }
+}
+
+/// A dropped or rewritten signed column, also where one of the same name and type stands there
+/// afterwards.
+fn refuse_lost_content(definition: &Definition, table: &str, changes: &str) -> Result<(), AdminError> {
+    let signed = |name: &str| {
+        let newest = definition.newest().map(|epoch| epoch.record.columns.as_slice()).unwrap_or_default();
+        newest.iter().any(|column| column.name == name)
+    };
+    for line in changes.lines() {
+        let (action, column) = match line.split_once(' ') {
+            Some(("drop", column)) => ("drop", column),
+            Some(("retype", column)) => ("change the type of", column),
+            _ => continue,
+        };
+        if columns::is_seal_column(column) {
+            return Err(AdminError::SealColumn { table: table.to_owned() });
+        }
+        if signed(column) {
+            return Err(AdminError::SignedColumn { table: table.to_owned(), column: column.to_owned(), action });
+        }
+    }
+    Ok(())
 }
 
 fn require_seal_columns(root: u32) -> Result<(), AdminError> {
@@ -56,17 +94,20 @@ fn release_detached_leaves() -> Result<(), AdminError> {
     Ok(())
 }
 
-fn follow_columns(definition: Definition, column: i32) -> Result<(), AdminError> {
+fn follow_columns(definition: Definition, renamed: Renamed) -> Result<(), AdminError> {
     let relation = definition.registration.relation;
     let table = relation::name_of(relation);
     let places = Relation::open(relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
     let Some(newest) = definition.newest() else { return Err(altered(table, &definition)) };
-    let Some(columns) = next_columns(&newest.record, &places, column, &table, relation)? else { return Ok(()) };
+    let Some(columns) = next_columns(&newest.record, &places, renamed, &table, relation)? else { return Ok(()) };
     if columns.len() > MAX_COLUMNS {
         return Err(AdminError::TooManyColumns { table, count: columns.len() });
     }
     if !definition.alterations.is_empty() {
         return Err(altered(table, &definition));
+    }
+    if let Some(fault) = definition.key_fault {
+        return Err(AdminError::NoKey { table, fault });
     }
     let key = key::current().or_raise();
     let tenant_column = tenant_name(&newest.record, &columns);
@@ -84,14 +125,18 @@ fn altered(table: String, definition: &Definition) -> AdminError {
 fn next_columns(
     record: &EpochRecord,
     places: &[Place],
-    column: i32,
+    renamed: Renamed,
     table: &str,
     relation: u32,
 ) -> Result<Option<Vec<EpochColumn>>, AdminError> {
     let mut columns = record.columns.clone();
     let is_known = |name: &str| record.columns.iter().any(|known| known.name == name);
     let is_live = |name: &str| places.iter().any(|place| place.name == name);
-    let renamed = places.iter().find(|place| place.index as i32 + 1 == column && !is_known(&place.name));
+    let mut new = places.iter().filter(|place| !is_known(&place.name));
+    let renamed = match renamed {
+        Renamed::AtPlace(number) => new.find(|place| place.index as i32 + 1 == number),
+        Renamed::TheOnlyOne => new.next().filter(|_| new.next().is_none()),
+    };
     let mut gone: Vec<&mut EpochColumn> = columns.iter_mut().filter(|known| !is_live(&known.name)).collect();
     match (gone.as_mut_slice(), renamed) {
         ([], _) => {}

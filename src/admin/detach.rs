@@ -2,11 +2,9 @@
 
 use super::error::AdminError;
 use super::{administering, attach, epochs, leaves, preconditions};
-use crate::key;
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::{clock, relation, spi};
-use crate::record::registry;
-use pgseal_chain::HistoryKeys;
+use crate::record::{definition, registry};
 
 /// Takes triggers, guard and NOT NULL away and keeps the columns. Works without a key, too.
 pub fn detach(relation: u32) -> String {
@@ -24,8 +22,7 @@ pub fn detach(relation: u32) -> String {
         leaves::release(relation);
         registration.detached_at = Some(clock::now());
         registration.detached_by = Some(attach::user_name());
-        let record_key =
-            key::current().ok().map(|key| HistoryKeys::derive(&key.secret, registration.history).record_key());
+        let record_key = definition::record_key(&registration);
         epochs::mark_detached(&registration, record_key.as_ref());
     });
     format!("{table} is not sealed any more; its entries and their signatures stay")

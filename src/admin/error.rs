@@ -1,5 +1,6 @@
 //! Why a table cannot be attached, or a change to it is refused.
 
+use crate::key::KeyFault;
 use crate::pg::error::Report;
 use crate::pg::spi::literal;
 use pgrx::PgSqlErrorCode;
@@ -10,6 +11,10 @@ pub const MAX_COLUMNS: usize = 90;
 
 #[derive(Debug, Error)]
 pub enum AdminError {
+    #[error("history must not be NULL")]
+    NoTable,
+    #[error("cannot follow a change of history \"{table}\" without its key")]
+    NoKey { table: String, fault: KeyFault },
     #[error("\"{table}\" cannot be a history: it is {kind}")]
     WrongKind { table: String, kind: String },
     #[error("must be owner of table \"{table}\"")]
@@ -67,6 +72,7 @@ impl AdminError {
             AdminError::WrongKind { .. } | AdminError::IsLeaf { .. } | AdminError::Inherits { .. } => {
                 ERRCODE_WRONG_OBJECT_TYPE
             }
+            AdminError::NoTable => ERRCODE_NULL_VALUE_NOT_ALLOWED,
             AdminError::NotOwner { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             AdminError::AlreadyAttached { .. } | AdminError::IdInUse { .. } => ERRCODE_DUPLICATE_OBJECT,
             AdminError::NotAttached { .. } => ERRCODE_UNDEFINED_OBJECT,
@@ -76,6 +82,7 @@ impl AdminError {
             AdminError::TooManyColumns { .. } => ERRCODE_TOO_MANY_COLUMNS,
             AdminError::Altered { .. } => ERRCODE_DATA_CORRUPTED,
             AdminError::HasRows { .. }
+            | AdminError::NoKey { .. }
             | AdminError::SignedColumn { .. }
             | AdminError::SealColumn { .. }
             | AdminError::InTheWay { .. }
@@ -87,6 +94,7 @@ impl AdminError {
 
     fn detail(&self) -> Option<String> {
         Some(match self {
+            AdminError::NoKey { fault, .. } => format!("{}.", fault.sentence()),
             AdminError::WrongKind { .. } => {
                 "Only plain and partitioned tables whose rows survive a crash can be a history.".into()
             }
@@ -123,6 +131,8 @@ impl AdminError {
                 format!("Run: ALTER TABLE {table} SET LOGGED.")
             }
             AdminError::WrongKind { .. } => "Attach the table that stores the rows.".into(),
+            AdminError::NoKey { fault, .. } => fault.remedy(),
+            AdminError::NoTable => "Name a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN').".into(),
             AdminError::NotOwner { .. } => "Ask its owner, or a superuser, to run it.".into(),
             AdminError::AlreadyAttached { table } => {
                 format!(

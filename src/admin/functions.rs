@@ -2,6 +2,8 @@
 //! `sql/administration.sql`.
 
 use super::attach::{self, Request};
+use super::change::Renamed;
+use super::error::AdminError;
 use super::{change, detach, preconditions};
 use crate::pg::error::OrRaise;
 use pgrx::pg_sys::Oid;
@@ -10,7 +12,7 @@ use std::ffi::CStr;
 
 #[pg_extern(sql = false, name = "attach")]
 fn attach_history(
-    history: Oid,
+    history: Option<Oid>,
     tenant_column: Option<&CStr>,
     max_chains: Option<i32>,
     window_months: Option<i32>,
@@ -20,7 +22,7 @@ fn attach_history(
     // A value of type name is a NUL-terminated string.
     let tenant_column = tenant_column.map(CStr::to_string_lossy);
     attach::attach(&Request {
-        relation: history.to_u32(),
+        relation: history.ok_or(AdminError::NoTable).or_raise().to_u32(),
         tenant_column: tenant_column.as_deref(),
         max_chains,
         window_months,
@@ -35,12 +37,12 @@ fn detach_history(history: Oid) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn follow_definition(relation: Oid, column: i32, new_leaf: bool) {
-    change::follow(relation.to_u32(), column, new_leaf);
+fn follow_definition(relation: Oid, column: i32, changes: Option<&str>) {
+    change::follow(relation.to_u32(), Renamed::AtPlace(column), changes.unwrap_or_default());
 }
 
 #[pg_extern(sql = false)]
 fn open_epoch(history: Oid) {
     preconditions::require_ownership(history.to_u32()).or_raise();
-    change::follow(history.to_u32(), 0, true);
+    change::follow(history.to_u32(), Renamed::TheOnlyOne, change::ATTACH);
 }

@@ -37,9 +37,27 @@ pub fn check(relation: u32, tenant_column: Option<&str>) -> Result<(), AdminErro
     }
     encoding()?;
     columns(relation, &table, tenant_column)?;
-    types(relation, &table)?;
-    cascades(relation, &table)?;
-    later_triggers(relation, table)
+    signable(relation, &table)?;
+    later_triggers(relation)
+}
+
+/// What must hold at attach and after every later change: types and foreign keys.
+pub fn signable(root: u32, table: &str) -> Result<(), AdminError> {
+    types(root, table)?;
+    cascades(root, table)
+}
+
+/// A table that inherits from a history, not as its partition, would have unsealed rows in it.
+pub fn inherits_from_history(relation: u32) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+           JOIN seal.history h ON h.relation = i.inhparent
+          WHERE i.inhrelid = {relation} AND NOT c.relispartition AND h.detached_at IS NULL"
+    ));
+    match rows.is_empty() {
+        true => Ok(()),
+        false => Err(AdminError::Inherits { table: relation::name_of(relation) }),
+    }
 }
 
 fn kind(relation: u32, table: &str) -> Result<(), AdminError> {
@@ -156,7 +174,8 @@ fn types(relation: u32, table: &str) -> Result<(), AdminError> {
 fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
     let rows = spi::execute(&format!(
         "SELECT conname FROM pg_catalog.pg_constraint
-          WHERE conrelid = {relation} AND contype = 'f'
+          WHERE contype = 'f'
+            AND (conrelid = {relation} OR conrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({relation})))
             AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
           ORDER BY 1 LIMIT 1"
     ));
@@ -168,17 +187,18 @@ fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
     }
 }
 
-fn later_triggers(relation: u32, table: String) -> Result<(), AdminError> {
-    let triggers = Relation::open(relation).map(|open| open.triggers()).unwrap_or_default();
-    let later = triggers.iter().find(|trigger| {
-        trigger.before_insert_row && !trigger.disabled && trigger.name.as_slice() > SEAL_TRIGGER.as_bytes()
-    });
-    match later {
-        Some(trigger) => {
-            Err(AdminError::LaterTrigger { table, trigger: String::from_utf8_lossy(&trigger.name).into_owned() })
+fn later_triggers(root: u32) -> Result<(), AdminError> {
+    for relation in relation::with_descendants(root) {
+        let triggers = Relation::open(relation).map(|open| open.triggers()).unwrap_or_default();
+        let later = triggers.iter().find(|trigger| {
+            trigger.before_insert_row && !trigger.disabled && trigger.name.as_slice() > SEAL_TRIGGER.as_bytes()
+        });
+        if let Some(trigger) = later {
+            let trigger = String::from_utf8_lossy(&trigger.name).into_owned();
+            return Err(AdminError::LaterTrigger { table: relation::name_of(relation), trigger });
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Sealing rows that are there updates them; triggers that fire in every replication role and

@@ -3,13 +3,14 @@
 
 use super::aggregate;
 use super::attributes;
+use super::ddl;
 use super::row::Cells;
 use super::trigger::TriggerCall;
 use crate::seal::{guard, trigger};
 use crate::verify::audit::AuditState;
 use crate::verify::{document, locate::LocateState};
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard;
-use pgrx::{PgList, pg_sys};
 
 /// A function with the server's version-1 calling convention around `$body`.
 macro_rules! c_function {
@@ -44,8 +45,8 @@ c_function!(
     pgseal_document_of, pg_finfo_pgseal_document_of, document_of
 );
 c_function!(
-    /// `seal.attaches_partition(pg_ddl_command)`.
-    pgseal_attaches_partition, pg_finfo_pgseal_attaches_partition, attaches_partition
+    /// `seal.table_changes(pg_ddl_command)`.
+    pgseal_table_changes, pg_finfo_pgseal_table_changes, table_changes
 );
 c_function!(pgseal_audit_add, pg_finfo_pgseal_audit_add, aggregate::add::<AuditState>);
 c_function!(pgseal_audit_merge, pg_finfo_pgseal_audit_merge, aggregate::merge::<AuditState>);
@@ -73,20 +74,19 @@ unsafe fn refuse_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// # Safety
 /// See `seal_entry`.
-unsafe fn attaches_partition(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+unsafe fn table_changes(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: a value of the pseudo-type pg_ddl_command can only come from the server's own
-    // pg_event_trigger_ddl_commands, and points to a CollectedCommand that lives until the event
-    // trigger ends. Its type says which member of the union is set.
-    let attaches = unsafe {
+    // pg_event_trigger_ddl_commands.
+    unsafe {
         let command = (*fcinfo).args.as_slice(1)[0].value.cast_mut_ptr::<pg_sys::CollectedCommand>();
-        (*command).type_ == pg_sys::CollectedCommandType::SCT_AlterTable
-            && PgList::<pg_sys::CollectedATSubcmd>::from_pg((*command).d.alterTable.subcmds).iter_ptr().any(|part| {
-                let node = (*part).parsetree;
-                (*node).type_ == pg_sys::NodeTag::T_AlterTableCmd
-                    && (*node.cast::<pg_sys::AlterTableCmd>()).subtype == pg_sys::AlterTableType::AT_AttachPartition
-            })
-    };
-    pg_sys::Datum::from(attaches)
+        match ddl::table_changes(command) {
+            Some(lines) => pg_sys::Datum::from(pgrx::rust_str_to_text_p(&lines).as_ptr()),
+            None => {
+                (*fcinfo).isnull = true;
+                pg_sys::Datum::null()
+            }
+        }
+    }
 }
 
 /// # Safety

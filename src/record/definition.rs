@@ -5,7 +5,7 @@ use super::registry::{self, Registration, StoredEpoch};
 use crate::key::{self, KeyFault};
 use crate::pg::server;
 use crate::seal::heads;
-use pgseal_chain::{EpochKey, HistoryKeys, Mac, SaltKey};
+use pgseal_chain::{EpochKey, HistoryKeys, Mac, RecordKey, SaltKey};
 
 /// One epoch, ready to seal or verify under.
 pub struct Epoch {
@@ -84,6 +84,11 @@ fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<Histor
         }
         _ => Ok(keys),
     }
+}
+
+/// The key of a history's records, if this server has the one that sealed it.
+pub fn record_key(registration: &Registration) -> Option<RecordKey> {
+    keys_of(registration, &registry::epochs(registration.history)).ok().map(|keys| keys.record_key())
 }
 
 fn has_sealed(registration: &Registration) -> bool {
@@ -188,8 +193,7 @@ pub fn attachment(row: &Registration) -> Attachment {
     if row.is_attached() {
         return Attachment::Attached;
     }
-    let Ok(keys) = keys_of(row, &registry::epochs(row.history)) else { return Attachment::Unjudged };
-    let record_key = keys.record_key();
+    let Some(record_key) = record_key(row) else { return Attachment::Unjudged };
     let authentic = row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
         && row.mac == row.expected_mac(&record_key);
     if authentic { Attachment::Detached } else { Attachment::Doubtful }

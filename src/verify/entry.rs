@@ -170,10 +170,12 @@ impl EntryChecker {
 
 impl UnknownColumn {
     fn has_content(&self, row: Row<'_>) -> bool {
-        let Some(value) = row.get(self.index) else { return false };
-        let mut text = Vec::new();
-        self.column.write_text(value, &mut text);
-        self.default.as_deref().map(str::as_bytes) != Some(&text)
+        let text = row.get(self.index).map(|value| {
+            let mut text = Vec::new();
+            self.column.write_text(value, &mut text);
+            text
+        });
+        text.as_deref() != self.default.as_deref().map(str::as_bytes)
     }
 }
 

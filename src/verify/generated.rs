@@ -2,6 +2,7 @@
 //! values, so each is compared with its expression.
 
 use super::locate::RowKey;
+use crate::pg::output::PinnedOutput;
 use crate::pg::{spi, user};
 use pgseal_chain::{Finding, Kind};
 
@@ -25,7 +26,10 @@ pub fn check(relation: u32, table: &str, key_columns: &[String]) -> Vec<Finding<
 
 fn columns(relation: u32) -> Vec<Generated> {
     spi::read(&format!(
-        "SELECT a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid), c.relowner
+        "SELECT a.attname,
+                pg_catalog.format('(%s)::%s', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+                                  pg_catalog.format_type(a.atttypid, a.atttypmod)),
+                c.relowner
            FROM pg_catalog.pg_attribute a
            JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
            JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -47,6 +51,8 @@ fn differing(generated: &Generated, table: &str, key_columns: &[String]) -> Vec<
     let expression = &generated.expression;
     let key: Vec<String> =
         key_columns.iter().map(|name| format!("{}, {}", spi::literal(name), spi::identifier(name))).collect();
+    // Expressions that print values were evaluated under the settings of the inserting session.
+    let _pinned = PinnedOutput::pin();
     spi::read(&format!(
         "SELECT seal_chain, seal_seq, pg_catalog.\"left\"(({expression})::pg_catalog.text, 200),
                 pg_catalog.\"left\"({column}::pg_catalog.text, 200), pg_catalog.jsonb_build_object({})

@@ -109,7 +109,7 @@ fn verify_locked(
     }
     Outcome {
         nodes: count_nodes(audited.as_ref()),
-        basis: basis(audited.as_ref(), &known, tenant),
+        basis: basis(audited.as_ref(), protected_tails(remembered), tenant),
         table,
         findings,
         window_start,
@@ -191,12 +191,17 @@ fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
     nodes
 }
 
-fn basis(audited: Option<&Audited>, known: &Known, tenant: Option<&str>) -> String {
+/// Chains whose newest entry the server remembers; of a prepared transaction's it knows only the
+/// one before.
+fn protected_tails(remembered: &[Remembered]) -> usize {
+    remembered.iter().filter(|known| known.valid && known.head.position > 0).count()
+}
+
+fn basis(audited: Option<&Audited>, protected: usize, tenant: Option<&str>) -> String {
     let rows =
         audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
     let checked = audited.map_or(0, |audited| audited.sums.entries());
     let chains = audited.map_or(0, |audited| audited.sums.chains().count());
-    let protected = known.heads.len();
     let whole = match tenant {
         Some(_) => format!(
             "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
@@ -207,7 +212,7 @@ fn basis(audited: Option<&Audited>, known: &Known, tenant: Option<&str>) -> Stri
         () if server::in_recovery() => format!("{whole}; tail not protected here: this server only replays"),
         () if protected >= chains => format!("{whole}; newest entries compared with the server's memory"),
         () => format!(
-            "{whole}; newest entries of {protected} chains compared with the server's memory, tail of {} not protected: not used since the server started",
+            "{whole}; newest entries of {protected} chains compared with the server's memory, tail of {} not protected: not used since the server started, or last by a prepared transaction",
             chains - protected
         ),
     }

@@ -7,12 +7,14 @@
 mod branch;
 mod describe;
 mod epochs;
+mod exchange;
 mod hole;
 mod layer;
 mod ledger;
 mod reconcile;
 mod row;
 mod walk;
+mod wanted;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The findings in words.
 
 use super::layer::{Obstacle, Place, Sound, Suspect};
-use crate::entry::Mac;
+use super::wanted::{Trust, Wanted};
 use crate::finding::{Finding, Kind};
 
 pub(super) fn at<K>(kind: Kind, chain: &[u8], first: u64, last: u64, detail: String) -> Finding<K> {
@@ -40,8 +40,8 @@ pub(super) fn truncated<K>(chain: &[u8], first: u64, last: u64) -> Finding<K> {
 }
 
 /// The entry of this place was changed, and `suspect` is what became of it.
-pub(super) fn modified<K>(chain: &[u8], position: u64, wanted: Option<Mac>, suspect: Suspect<K>) -> Finding<K> {
-    let mac_is_right = wanted.is_some() && suspect.mac == wanted;
+pub(super) fn modified<K>(chain: &[u8], position: u64, wanted: Option<Wanted>, suspect: Suspect<K>) -> Finding<K> {
+    let mac_is_right = wanted.is_some_and(|wanted| suspect.mac == Some(wanted.mac));
     let stands_here =
         suspect.chain.as_deref() == Some(chain) && suspect.position.is_some_and(|p| u64::try_from(p) == Ok(position));
     if let (true, true, Some(epoch)) = (stands_here, mac_is_right, suspect.unknown_epoch) {
@@ -58,8 +58,8 @@ pub(super) fn modified<K>(chain: &[u8], position: u64, wanted: Option<Mac>, susp
     if !stands_here {
         finding.expected = Some(location(Some(chain), i64::try_from(position).ok()));
         finding.found = Some(location(suspect.chain.as_deref(), suspect.position));
-    } else if let (false, Some(wanted)) = (mac_is_right, wanted) {
-        finding.expected = Some(hex::encode(wanted));
+    } else if let (false, Some(wanted)) = (mac_is_right, wanted.filter(|wanted| wanted.trust == Trust::Known)) {
+        finding.expected = Some(hex::encode(wanted.mac));
         finding.found = suspect.mac.map(hex::encode);
     }
     about(finding, suspect.key, suspect.of_tenant)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::wanted::Wanted;
 use crate::entry::Mac;
 
 pub(super) struct Hole {
@@ -12,7 +13,7 @@ pub(super) struct Hole {
     /// Mac of the entry before `first`.
     pub below: Option<Mac>,
     /// The mac that the entry after `last` follows.
-    pub above: Option<Mac>,
+    pub above: Option<Wanted>,
     /// Macs that are remembered from outside the table.
     pub remembered: BTreeMap<u64, Mac>,
     /// The rows that stand here, by position: numbers of suspects.

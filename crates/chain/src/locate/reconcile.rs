@@ -1,11 +1,16 @@
 //! Brings holes and suspects together: a missing entry whose mac a row elsewhere bears was changed,
 //! not removed.
+//!
+//! Three things speak for a row being the entry of a place: that it stands there, that it bears the
+//! mac that is wanted there, and that it follows the entry below. What is wanted comes from the entry
+//! above; if that was changed, what it says may help to find a row, but is not known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::describe;
 use super::hole::Hole;
 use super::layer::{Place, Suspect};
+use super::wanted::{Trust, Wanted};
 use crate::entry::Mac;
 use crate::finding::Finding;
 
@@ -21,45 +26,42 @@ pub(super) fn reconcile<K>(mut suspects: Vec<Suspect<K>>, holes: Vec<Hole>) -> P
         }
     }
     let mut claims = Claims::new(suspects, &holes);
-    for trusted_only in [true, false] {
+    for trust in [Trust::Known, Trust::Bearer, Trust::Stranger] {
         for number in 0..holes.len() {
-            claims.trace_down(number, trusted_only);
+            claims.trace_down(number, trust);
         }
     }
+    claims.send_home();
     for number in 0..holes.len() {
         claims.trace_up(number);
     }
     claims.report()
 }
 
-#[derive(Clone, Copy)]
-struct Wanted {
-    mac: Mac,
-    /// Whether it comes from a sound row, from outside the table, or from a row that itself bears
-    /// the wanted mac.
-    trusted: bool,
-}
-
 /// Numbers of suspects that share a mac. One that is claimed stays so, and is dropped when met:
 /// somebody may give the same mac to every row, so nothing may look through them again and again.
 type Queues = HashMap<Mac, VecDeque<usize>>;
 
-struct Claims<'a, K> {
-    suspects: Vec<Option<Suspect<K>>>,
-    holes: &'a [Hole],
+pub(super) struct Claims<'a, K> {
+    pub suspects: Vec<Option<Suspect<K>>>,
+    pub holes: &'a [Hole],
     by_mac: Queues,
     /// Those that follow a mac, unless they do so where they stand.
     by_prev: Queues,
     /// For each hole: which suspect is the entry of a position, and which mac that entry has.
-    claimed: Vec<BTreeMap<u64, usize>>,
-    wanted: Vec<BTreeMap<u64, Mac>>,
+    pub claimed: Vec<BTreeMap<u64, usize>>,
+    pub wanted: Vec<BTreeMap<u64, Wanted>>,
+    /// For each hole: how many suspects that stand at a position are free.
+    free_at: Vec<BTreeMap<u64, usize>>,
 }
 
 impl<'a, K> Claims<'a, K> {
     fn new(suspects: Vec<Suspect<K>>, holes: &'a [Hole]) -> Self {
         let mut by_mac = Queues::new();
         let mut by_prev = Queues::new();
-        for (id, suspect) in suspects.iter().enumerate() {
+        let (standing, strays): (Vec<_>, Vec<_>) =
+            suspects.iter().enumerate().partition(|(_, suspect)| matches!(suspect.place, Place::InHole(..)));
+        for (id, suspect) in strays.into_iter().chain(standing) {
             if let Some(mac) = suspect.mac {
                 by_mac.entry(mac).or_default().push_back(id);
             }
@@ -76,6 +78,7 @@ impl<'a, K> Claims<'a, K> {
             by_prev,
             claimed: holes.iter().map(|_| BTreeMap::new()).collect(),
             wanted: holes.iter().map(|_| BTreeMap::new()).collect(),
+            free_at: holes.iter().map(|hole| hole.slots.iter().map(|(p, ids)| (*p, ids.len())).collect()).collect(),
         }
     }
 
@@ -83,36 +86,53 @@ impl<'a, K> Claims<'a, K> {
         self.suspects.get(id)?.as_ref().filter(|suspect| !suspect.claimed)
     }
 
-    fn claim(&mut self, number: usize, position: u64, id: usize) {
-        if let Some(Some(suspect)) = self.suspects.get_mut(id) {
-            suspect.claimed = true;
-        }
+    pub fn claim(&mut self, number: usize, position: u64, id: usize) {
+        self.set_claimed(id, true);
         self.claimed[number].insert(position, id);
     }
 
-    /// From the entry above downwards: each row names the mac of the one before it.
-    fn trace_down(&mut self, number: usize, trusted_only: bool) {
+    pub fn release(&mut self, number: usize, position: u64) {
+        if let Some(id) = self.claimed[number].remove(&position) {
+            self.set_claimed(id, false);
+        }
+    }
+
+    fn set_claimed(&mut self, id: usize, claimed: bool) {
+        let Some(Some(suspect)) = self.suspects.get_mut(id) else {
+            return;
+        };
+        suspect.claimed = claimed;
+        if let Place::InHole(number, position) = suspect.place
+            && let Some(free) = self.free_at[number].get_mut(&position)
+        {
+            *free = if claimed { free.saturating_sub(1) } else { free.saturating_add(1) };
+        }
+    }
+
+    /// From the entry above downwards: each row names the mac of the one before it. Claims rows by
+    /// what is wanted with this trust or more.
+    fn trace_down(&mut self, number: usize, trust: Trust) {
         let hole = &self.holes[number];
-        let trusted = |mac| Wanted { mac, trusted: true };
-        let mut above = hole.above.map(trusted);
+        let mut above = hole.above;
         let mut next = hole.last;
         while let Some(position) = next.filter(|position| *position >= hole.first) {
-            let remembered = hole.remembered.get(&position).copied().map(trusted);
-            let wanted = above.filter(|w| w.trusted).or(remembered).or(above);
-            if let Some(w) = wanted.filter(|w| w.trusted) {
-                self.wanted[number].insert(position, w.mac);
+            let remembered = hole.remembered.get(&position).copied().map(Wanted::known);
+            let wanted = above.filter(|w| w.trust == Trust::Known).or(remembered).or(above);
+            if let Some(w) = wanted.filter(|w| w.trust >= Trust::Bearer) {
+                self.wanted[number].insert(position, w);
             }
             let known = self.claimed[number].get(&position).copied();
             let bearer = known.or_else(|| {
-                let w = wanted.filter(|w| w.trusted || !trusted_only)?;
+                let w = wanted.filter(|w| w.trust >= trust)?;
                 let id = self.with_mac(w.mac, number, position)?;
                 self.claim(number, position, id);
                 Some(id)
             });
             let source = bearer.or_else(|| self.occupant(number, position, None));
-            above = source
-                .and_then(|id| self.suspects[id].as_ref()?.prev)
-                .map(|mac| Wanted { mac, trusted: bearer.is_some() && wanted.is_some_and(|w| w.trusted) });
+            let bears = bearer.is_some() && wanted.is_some_and(|w| w.trust >= Trust::Bearer);
+            let trust_below = if bears { Trust::Bearer } else { Trust::Stranger };
+            above =
+                source.and_then(|id| self.suspects[id].as_ref()?.prev).map(|mac| Wanted { mac, trust: trust_below });
             next = match above {
                 Some(_) => position.checked_sub(1),
                 None => hole.known_below(position),
@@ -168,13 +188,31 @@ impl<'a, K> Claims<'a, K> {
             .or_else(|| first_free(self.by_mac.get_mut(&mac)?, &self.suspects))
     }
 
-    /// A free suspect that follows the mac.
+    /// A free suspect that follows the mac, and would not leave its own place empty.
     fn with_prev(&mut self, prev: Mac) -> Option<usize> {
-        first_free(self.by_prev.get_mut(&prev)?, &self.suspects)
+        loop {
+            let id = first_free(self.by_prev.get_mut(&prev)?, &self.suspects)?;
+            if !self.is_needed(id) {
+                return Some(id);
+            }
+            // For good: it is the last that stands there.
+            self.by_prev.get_mut(&prev)?.pop_front();
+        }
+    }
+
+    /// Whether the free suspect is the only one that can be the entry of the place where it stands.
+    fn is_needed(&self, id: usize) -> bool {
+        let place = self.free(id).map(|suspect| suspect.place);
+        let Some(Place::InHole(number, position)) = place else {
+            return false;
+        };
+        self.holes[number].last.is_some()
+            && !self.claimed[number].contains_key(&position)
+            && self.free_at[number].get(&position) == Some(&1)
     }
 
     /// The free suspect that stands at a position, one that follows `below` before all others.
-    fn occupant(&self, number: usize, position: u64, below: Option<Mac>) -> Option<usize> {
+    pub fn occupant(&self, number: usize, position: u64, below: Option<Mac>) -> Option<usize> {
         let ids = self.holes[number].slots.get(&position)?;
         let free = || ids.iter().copied().filter(|id| self.free(*id).is_some());
         free().find(|id| below.is_some() && self.free(*id).is_some_and(|s| s.prev == below)).or_else(|| free().next())

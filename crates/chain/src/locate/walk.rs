@@ -8,6 +8,7 @@ use super::epochs::Epochs;
 use super::hole::Hole;
 use super::layer::{Layer, Place, Row, Sound, Standing};
 use super::ledger::Ledger;
+use super::wanted::{Trust, Wanted};
 use crate::entry::{GENESIS, Mac};
 use crate::finding::Kind;
 
@@ -141,7 +142,8 @@ impl<K: Clone> Walk<K> {
         let expected_prev = self.tip.1.filter(|_| adjacent);
         if !adjacent {
             self.branches.interrupt(&self.chain, ledger);
-            self.close_hole(position - 1, Some(row.prev), ledger);
+            let trust = if row.is_judged() { Trust::Known } else { Trust::Bearer };
+            self.close_hole(position - 1, Some(Wanted { mac: row.prev, trust }), ledger);
         }
         let fit = Fit {
             expected_prev,
@@ -260,7 +262,7 @@ impl<K: Clone> Walk<K> {
             self.branches.interrupt(&self.chain, ledger);
             self.close_hole(position - 1, None, ledger);
             self.tip = (position, None);
-            let wanted = self.marks.between(position, position).remove(&position);
+            let wanted = self.marks.between(position, position).remove(&position).map(Wanted::known);
             if let Some(row) = rows.next() {
                 ledger.report(describe::modified(&self.chain, position, wanted, row));
             }
@@ -272,7 +274,7 @@ impl<K: Clone> Walk<K> {
     }
 
     /// No position from the one after the tip up to `last` has a sound row.
-    fn close_hole(&mut self, last: u64, above: Option<Mac>, ledger: &mut Ledger<K>) {
+    fn close_hole(&mut self, last: u64, above: Option<Wanted>, ledger: &mut Ledger<K>) {
         let slots = std::mem::take(&mut self.slots);
         let Some(first) = self.tip.0.checked_add(1).filter(|first| *first <= last) else {
             return;
