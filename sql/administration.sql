@@ -32,6 +32,11 @@ CREATE FUNCTION seal.follow_definition(relation oid, column_number integer, chan
     AS 'MODULE_PATHNAME', 'follow_definition_wrapper';
 COMMENT ON FUNCTION seal.follow_definition(oid, integer, text) IS 'Internal: called by the event trigger after a DDL command on a table.';
 
+CREATE FUNCTION seal.follow_type_names() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'follow_type_names_wrapper';
+COMMENT ON FUNCTION seal.follow_type_names() IS 'Internal: called by the event trigger after a type or a schema got another name.';
+
 CREATE FUNCTION seal.table_changes(pg_ddl_command) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgseal_table_changes';
 COMMENT ON FUNCTION seal.table_changes(pg_ddl_command) IS
@@ -45,6 +50,10 @@ AS $body$
 DECLARE
     changed record;
 BEGIN
+    IF tg_tag IN ('ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN') THEN
+        PERFORM seal.follow_type_names();
+        RETURN;
+    END IF;
     FOR changed IN
         SELECT DISTINCT objid, objsubid,
                CASE WHEN command_tag LIKE 'CREATE%' THEN 'attach' ELSE seal.table_changes(command) END AS changes
@@ -61,5 +70,5 @@ COMMENT ON FUNCTION seal.after_ddl() IS 'Event trigger function: follows changes
 -- A column of a table can be renamed by ALTER VIEW and the others, too.
 CREATE EVENT TRIGGER pgseal_after_ddl ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
-                 'CREATE TABLE', 'CREATE FOREIGN TABLE')
+                 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN')
     EXECUTE FUNCTION seal.after_ddl();

@@ -22,6 +22,8 @@ pub enum Renamed {
     AtPlace(i32),
     /// If one is gone and one is new, that one: a change that no event trigger saw.
     TheOnlyOne,
+    /// None, but types may have: theirs or their schema's name.
+    Types,
 }
 
 /// The line that says that a partition was made or attached.
@@ -48,6 +50,15 @@ pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
             require_seal_columns(root).or_raise();
             follow_columns(definition, renamed).or_raise();
         });
+    }
+}
+
+/// Called after a type or a schema got another name: the columns are what they were.
+pub fn follow_type_names() {
+    for registration in registry::registrations().into_iter().filter(|row| row.is_attached()) {
+        if relation::exists(registration.relation) {
+            follow_columns(Definition::load(registration), Renamed::Types).or_raise();
+        }
     }
 }
 
@@ -133,12 +144,13 @@ fn next_columns(
     let is_known = |name: &str| record.columns.iter().any(|known| known.name == name);
     let is_live = |name: &str| places.iter().any(|place| place.name == name);
     let mut new = places.iter().filter(|place| !is_known(&place.name));
-    let renamed = match renamed {
+    let renamed_place = match renamed {
+        Renamed::Types => None,
         Renamed::AtPlace(number) => new.find(|place| place.index as i32 + 1 == number),
         Renamed::TheOnlyOne => new.next().filter(|_| new.next().is_none()),
     };
     let mut gone: Vec<&mut EpochColumn> = columns.iter_mut().filter(|known| !is_live(&known.name)).collect();
-    match (gone.as_mut_slice(), renamed) {
+    match (gone.as_mut_slice(), renamed_place) {
         ([], _) => {}
         ([known], Some(place)) if known.type_name == place.type_name => known.name = place.name.clone(),
         ([known, ..], _) => {
@@ -150,6 +162,12 @@ fn next_columns(
     for place in places {
         match columns.iter().find(|known| known.name == place.name) {
             Some(known) if known.type_name == place.type_name => {}
+            Some(known) if matches!(renamed, Renamed::Types) => {
+                let id = known.id;
+                columns.iter_mut().filter(|known| known.id == id).for_each(|known| {
+                    known.type_name = place.type_name.clone();
+                });
+            }
             Some(known) => {
                 let column = known.name.clone();
                 return Err(AdminError::SignedColumn { table: table.to_owned(), column, action: "change the type of" });

@@ -5,6 +5,7 @@ use super::{administering, attach, epochs, leaves, preconditions};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::{clock, relation, spi};
 use crate::record::{definition, registry};
+use crate::seal::transaction;
 
 /// Takes triggers, guard and NOT NULL away and keeps the columns. Works without a key, too.
 pub fn detach(relation: u32) -> String {
@@ -25,5 +26,6 @@ pub fn detach(relation: u32) -> String {
         let record_key = definition::record_key(&registration);
         epochs::mark_detached(&registration, record_key.as_ref());
     });
+    transaction::detaches(registration.history);
     format!("{table} is not sealed any more; its entries and their signatures stay")
 }

@@ -42,6 +42,11 @@ fn follow_definition(relation: Oid, column: i32, changes: Option<&str>) {
 }
 
 #[pg_extern(sql = false)]
+fn follow_type_names() {
+    change::follow_type_names();
+}
+
+#[pg_extern(sql = false)]
 fn open_epoch(history: Oid) {
     preconditions::require_ownership(history.to_u32()).or_raise();
     change::follow(history.to_u32(), Renamed::TheOnlyOne, change::ATTACH);

@@ -1,10 +1,12 @@
 //! Sees every plan before it runs, to know which statements may skip rows after their BEFORE
-//! triggers fired.
+//! triggers fired, and how deep running statements are nested.
 
 use pgrx::{PgList, pg_guard, pg_sys};
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 static PREVIOUS: OnceLock<pg_sys::ExecutorStart_hook_type> = OnceLock::new();
+static PREVIOUS_RUN: OnceLock<pg_sys::ExecutorRun_hook_type> = OnceLock::new();
 static ON_CONFLICT: OnceLock<fn()> = OnceLock::new();
 
 /// Calls `on_conflict` before a plan with an ON CONFLICT clause (also in a CTE) starts.
@@ -14,6 +16,68 @@ pub fn on_conflict_plans(on_conflict: fn()) {
         unsafe {
             let _ = PREVIOUS.set(pg_sys::ExecutorStart_hook);
             pg_sys::ExecutorStart_hook = Some(executor_start);
+            let _ = PREVIOUS_RUN.set(pg_sys::ExecutorRun_hook);
+            pg_sys::ExecutorRun_hook = Some(executor_run);
+        }
+    }
+}
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// How many plans are running, one inside the other; AFTER triggers run outside their statement's.
+pub fn depth() -> u32 {
+    DEPTH.get()
+}
+
+/// One level deeper while alive; comes back also when an ERROR unwinds.
+struct Deeper;
+
+impl Deeper {
+    fn enter() -> Deeper {
+        DEPTH.set(DEPTH.get() + 1);
+        Deeper
+    }
+}
+
+impl Drop for Deeper {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+#[cfg(not(feature = "pg18"))]
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    once: bool,
+) {
+    let _deeper = Deeper::enter();
+    // SAFETY: passes on what the executor passed.
+    unsafe {
+        match PREVIOUS_RUN.get() {
+            Some(Some(previous)) => previous(query, direction, count, once),
+            _ => pg_sys::standard_ExecutorRun(query, direction, count, once),
+        }
+    }
+}
+
+#[cfg(feature = "pg18")]
+#[pg_guard]
+unsafe extern "C-unwind" fn executor_run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    let _deeper = Deeper::enter();
+    // SAFETY: passes on what the executor passed.
+    unsafe {
+        match PREVIOUS_RUN.get() {
+            Some(Some(previous)) => previous(query, direction, count),
+            _ => pg_sys::standard_ExecutorRun(query, direction, count),
         }
     }
 }

@@ -61,9 +61,9 @@ impl Definition {
         self.epochs.iter().find(|epoch| epoch.number == number)
     }
 
-    /// The column's name in the table today, whatever it was called in its epoch.
-    pub fn live_name(&self, column: &EpochColumn) -> Option<&str> {
-        self.newest()?.record.column(column.id).map(|newest| newest.name.as_str())
+    /// The column as the newest epoch knows it, whatever it and its type were called before.
+    pub fn live(&self, column: &EpochColumn) -> Option<&EpochColumn> {
+        self.newest()?.record.column(column.id)
     }
 }
 

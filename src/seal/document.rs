@@ -35,8 +35,10 @@ impl DocumentPlan {
     pub fn of_epoch(definition: &Definition, epoch: &Epoch, places: &[Place]) -> Result<DocumentPlan, MissingColumn> {
         let found = epoch.record.columns.iter().map(|column| {
             definition
-                .live_name(column)
-                .and_then(|name| places.iter().find(|place| place.name == name && place.type_name == column.type_name))
+                .live(column)
+                .and_then(|live| {
+                    places.iter().find(|place| place.name == live.name && place.type_name == live.type_name)
+                })
                 .map(|place| (column.name.as_str(), place))
                 .ok_or_else(|| MissingColumn { name: column.name.clone(), type_name: column.type_name.clone() })
         });

@@ -26,7 +26,9 @@ pub struct Granted {
 
 /// Takes a chain that `excluded` does not name. Without `max_chains` there is always one more, so
 /// this never waits; with it, it waits like a row lock does.
-pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32]) -> Result<Granted, SealError> {
+///
+/// `detaching` are the histories whose detachment this transaction has not committed yet.
+pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32], detaching: &[HistoryId]) -> Result<Granted, SealError> {
     let mut usable = Vec::new();
     match plan.max_chains {
         None => {
@@ -34,14 +36,14 @@ pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32]) -> Result<Granted,
             let enough = server::transactions_at_most() as usize + excluded.len();
             let numbers = std::iter::once(preferred).chain(CHAIN_NUMBERS.filter(|number| *number != preferred));
             for number in numbers.filter(|number| !excluded.contains(number)).take(enough) {
-                if let Some(granted) = try_own(plan, number, false)? {
+                if let Some(granted) = try_own(plan, number, false, detaching)? {
                     return Ok(granted);
                 }
             }
         }
         Some(limit) => {
             for number in CHAIN_NUMBERS.filter(|number| !excluded.contains(number)) {
-                if !remembered(plan, number)?.closed {
+                if !remembered(plan, number, detaching)?.closed {
                     usable.push(number);
                 }
                 if usable.len() >= limit.max(1) as usize {
@@ -50,44 +52,44 @@ pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32]) -> Result<Granted,
             }
             usable.sort_by_key(|number| *number != preferred);
             for number in &usable {
-                if let Some(granted) = try_own(plan, *number, false)? {
+                if let Some(granted) = try_own(plan, *number, false, detaching)? {
                     return Ok(granted);
                 }
             }
         }
     }
     let Some(number) = usable.first().copied() else { return Err(SealError::NoChain { table: plan.table.clone() }) };
-    match try_own(plan, number, true)? {
+    match try_own(plan, number, true, detaching)? {
         Some(granted) => Ok(granted),
         // Closed while we waited: the others, or one more, are left.
-        None => own(plan, preferred, &[excluded, &[number]].concat()),
+        None => own(plan, preferred, &[excluded, &[number]].concat(), detaching),
     }
 }
 
 /// The lock manager keeps 16 bits of them.
 const CHAIN_NUMBERS: std::ops::RangeInclusive<u32> = 0..=u16::MAX as u32;
 
-fn remembered(plan: &SealPlan, number: u32) -> Result<Remembered, SealError> {
+fn remembered(plan: &SealPlan, number: u32, detaching: &[HistoryId]) -> Result<Remembered, SealError> {
     let reserve = || heads::reserve(plan.history, number, plan.root);
     reserve()
-        .or_else(|full| if heads::evict(&detached_histories()) { reserve() } else { Err(full) })
+        .or_else(|full| if heads::evict(&detached_histories(detaching)) { reserve() } else { Err(full) })
         .map_err(|full| SealError::HeadsFull { slots: full.slots })
 }
 
 /// Histories whose heads protect nothing any more.
-fn detached_histories() -> Vec<HistoryId> {
+fn detached_histories(detaching: &[HistoryId]) -> Vec<HistoryId> {
     let detached =
         registry::registrations().into_iter().filter(|row| definition::attachment(row) == Attachment::Detached);
-    detached.map(|row| row.history).collect()
+    detached.map(|row| row.history).filter(|history| !detaching.contains(history)).collect()
 }
 
-fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, SealError> {
+fn try_own(plan: &SealPlan, number: u32, wait: bool, detaching: &[HistoryId]) -> Result<Option<Granted>, SealError> {
     let lock = ChainLock { catalog: plan.catalog, relation: plan.root, number: number as u16 };
     if !lock::acquire(lock, wait) {
         return Ok(None);
     }
     // Only now, with the lock held, nobody else publishes this chain's head.
-    let known = remembered(plan, number)?;
+    let known = remembered(plan, number, detaching)?;
     if known.closed {
         return Ok(None);
     }

@@ -13,6 +13,7 @@ use super::ownership::{self, Granted};
 use super::plan::SealPlan;
 use super::stored::{self, Place};
 use crate::pg::error::OrRaise;
+use crate::pg::executor;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
 use pgseal_chain::HistoryId;
 use std::cell::RefCell;
@@ -24,15 +25,26 @@ struct OwnedChain {
     head: Head,
     /// Heads as they stood before a savepoint's first entry, innermost last.
     saved: Vec<(Level, Head)>,
-    /// The last row and the head before it, where ON CONFLICT may have skipped the row.
-    unconfirmed: Option<(Place, Head)>,
+    /// The last row, where ON CONFLICT may have skipped it.
+    unconfirmed: Option<Unconfirmed>,
     suspect: bool,
     closed: bool,
+}
+
+/// A row that may not be stored, now or at all.
+struct Unconfirmed {
+    place: Place,
+    /// The head before it.
+    before: Head,
+    /// How deep the statement was nested that inserts it.
+    depth: u32,
 }
 
 struct OpenHistory {
     history: HistoryId,
     chains: Vec<OwnedChain>,
+    /// The chain of the present turn.
+    current: usize,
 }
 
 #[derive(Default)]
@@ -42,6 +54,8 @@ struct Transaction {
     before_commit_passed: bool,
     sealed_late: bool,
     baseline_of: Option<u32>,
+    /// Histories that this transaction detaches, unless it rolls back.
+    detaching: Vec<HistoryId>,
 }
 
 thread_local! {
@@ -85,33 +99,39 @@ pub fn is_sealing_baseline(relation: u32) -> bool {
     OPEN.with_borrow(|open| open.baseline_of == Some(relation))
 }
 
+/// Remembers that this transaction detaches a history.
+pub fn detaches(history: HistoryId) {
+    OPEN.with_borrow_mut(|open| open.detaching.push(history));
+}
+
 impl Transaction {
     fn next_turn(&mut self, plan: &SealPlan) -> Result<Turn, SealError> {
         let index = match self.histories.iter().position(|history| history.history == plan.history) {
             Some(index) => index,
             None => {
-                self.histories.push(OpenHistory { history: plan.history, chains: Vec::with_capacity(1) });
+                self.histories.push(OpenHistory { history: plan.history, chains: Vec::with_capacity(1), current: 0 });
                 self.histories.len() - 1
             }
         };
         let history = &mut self.histories[index];
-        loop {
-            if let Some(chain) = history.chains.last_mut().filter(|chain| !chain.closed) {
-                chain.settle()?;
-                // While a baseline is sealed there is no index yet, and nobody else can write.
-                let look = chain.suspect && plan.seal_index.is_some();
-                if look && stored::is_taken(plan.leaf, &chain.granted.name, chain.head.position + 1) {
-                    ownership::close(plan, &chain.granted.name, chain.granted.slot);
-                    chain.closed = true;
-                    continue;
-                }
-                return Ok(Turn { chain: Rc::clone(&chain.granted.name), head: chain.head });
+        for current in 0..history.chains.len() {
+            let chain = &mut history.chains[current];
+            if chain.is_usable(plan)? {
+                history.current = current;
+                return Ok(chain.turn());
             }
+        }
+        loop {
             let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.slot.chain()).collect();
             let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.history).copied().unwrap_or(0));
-            let granted = ownership::own(plan, preferred, &owned)?;
+            let granted = ownership::own(plan, preferred, &owned, &self.detaching)?;
             PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.history, granted.slot.chain()));
             history.chains.push(OwnedChain::new(granted));
+            history.current = history.chains.len() - 1;
+            let chain = &mut history.chains[history.current];
+            if chain.is_usable(plan)? {
+                return Ok(chain.turn());
+            }
         }
     }
 
@@ -122,7 +142,7 @@ impl Transaction {
             .histories
             .iter_mut()
             .find(|history| history.history == plan.history)
-            .and_then(|history| history.chains.last_mut());
+            .and_then(|history| history.chains.get_mut(history.current));
         if let Some(chain) = chain {
             let level = transaction::level();
             let saved_at = chain.saved.last().map_or(TOP_LEVEL, |(level, _)| *level);
@@ -130,7 +150,7 @@ impl Transaction {
                 chain.saved.push((level, chain.head));
             }
             let place = Place { leaf: plan.leaf, position: head.position, mac: head.mac };
-            chain.unconfirmed = may_skip.then_some((place, chain.head));
+            chain.unconfirmed = may_skip.then(|| Unconfirmed { place, before: chain.head, depth: executor::depth() });
             chain.head = head;
         }
     }
@@ -156,14 +176,42 @@ impl OwnedChain {
         }
     }
 
+    fn turn(&self) -> Turn {
+        Turn { chain: Rc::clone(&self.granted.name), head: self.head }
+    }
+
+    /// Whether the next row can continue this chain.
+    fn is_usable(&mut self, plan: &SealPlan) -> Result<bool, SealError> {
+        if self.closed || self.waits_for_outer_row()? {
+            return Ok(false);
+        }
+        self.settle()?;
+        // While a baseline is sealed there is no index yet, and nobody else can write.
+        let look = self.suspect && plan.seal_index.is_some();
+        if look && stored::is_taken(plan.leaf, &self.granted.name, self.head.position + 1) {
+            ownership::close(plan, &self.granted.name, self.granted.slot);
+            self.closed = true;
+        }
+        Ok(!self.closed)
+    }
+
+    /// Whether the last row belongs to a statement around this one and is not stored: it may still
+    /// be on its way into the table, since a CHECK constraint can insert rows of its own.
+    fn waits_for_outer_row(&self) -> Result<bool, SealError> {
+        match &self.unconfirmed {
+            Some(row) if executor::depth() > row.depth => Ok(!stored::is_stored(&self.granted.name, &row.place)?),
+            _ => Ok(false),
+        }
+    }
+
     /// If the last row was skipped, its position is free again. Asked only when the next row is
     /// about to be sealed and before the transaction ends: in between, the row may still be on its
     /// way into the table, since a CHECK constraint can open a savepoint.
     fn settle(&mut self) -> Result<(), SealError> {
-        if let Some((place, before)) = self.unconfirmed.take()
-            && !stored::is_stored(&self.granted.name, &place)?
+        if let Some(row) = self.unconfirmed.take()
+            && !stored::is_stored(&self.granted.name, &row.place)?
         {
-            self.head = before;
+            self.head = row.before;
         }
         Ok(())
     }

@@ -182,7 +182,7 @@ impl UnknownColumn {
 fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> EpochChecker {
     let tenant = epoch.record.tenant_column.as_deref().map(|name| {
         let column = epoch.record.columns.iter().find(|column| column.name == name);
-        let live = column.and_then(|column| definition.live_name(column)).unwrap_or(name);
+        let live = column.and_then(|column| definition.live(column)).map_or(name, |live| &live.name);
         TenantColumn::find(live, columns)
             .ok_or_else(|| MissingColumn { name: name.to_owned(), type_name: String::new() })
     });
@@ -196,7 +196,13 @@ fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> E
 }
 
 fn unknown_columns(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> Vec<UnknownColumn> {
-    let known: Vec<&str> = epoch.record.columns.iter().filter_map(|column| definition.live_name(column)).collect();
+    let known: Vec<&str> = epoch
+        .record
+        .columns
+        .iter()
+        .filter_map(|column| definition.live(column))
+        .map(|live| live.name.as_str())
+        .collect();
     let default_of = |name: &str| {
         let newest = definition.newest()?;
         newest.record.columns.iter().find(|column| column.name == name)?.default.clone()

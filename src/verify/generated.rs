@@ -9,6 +9,14 @@ use pgseal_chain::{Finding, Kind};
 /// Most rows that are named for one column.
 const MAX_ROWS: u32 = 1_000;
 
+/// What is asked about a history.
+pub struct Question<'a> {
+    pub relation: u32,
+    pub key_columns: &'a [String],
+    /// Only rows with this value in this column: the row is authentic, so that its tenant is known.
+    pub tenant: Option<(&'a str, &'a str)>,
+}
+
 struct Generated {
     column: String,
     expression: String,
@@ -17,11 +25,10 @@ struct Generated {
 
 /// Rows whose generated column is not what its expression gives. The expressions run with the
 /// rights of the table's owner, who wrote them.
-pub fn check(relation: u32, table: &str, key_columns: &[String]) -> Vec<Finding<RowKey>> {
-    columns(relation)
-        .iter()
-        .flat_map(|generated| user::with_rights_of(generated.owner, || differing(generated, table, key_columns)))
-        .collect()
+pub fn check(table: &str, question: &Question<'_>) -> Vec<Finding<RowKey>> {
+    let differing =
+        |generated: &Generated| user::with_rights_of(generated.owner, || differing(generated, table, question));
+    columns(question.relation).iter().flat_map(differing).collect()
 }
 
 fn columns(relation: u32) -> Vec<Generated> {
@@ -46,18 +53,21 @@ fn columns(relation: u32) -> Vec<Generated> {
     .collect()
 }
 
-fn differing(generated: &Generated, table: &str, key_columns: &[String]) -> Vec<Finding<RowKey>> {
+fn differing(generated: &Generated, table: &str, question: &Question<'_>) -> Vec<Finding<RowKey>> {
     let column = spi::identifier(&generated.column);
     let expression = &generated.expression;
     let key: Vec<String> =
-        key_columns.iter().map(|name| format!("{}, {}", spi::literal(name), spi::identifier(name))).collect();
+        question.key_columns.iter().map(|name| format!("{}, {}", spi::literal(name), spi::identifier(name))).collect();
+    let of_tenant = question.tenant.map_or_else(String::new, |(column, tenant)| {
+        format!("AND pg_catalog.format('%s', {}) = {}", spi::identifier(column), spi::literal(tenant))
+    });
     // Expressions that print values were evaluated under the settings of the inserting session.
     let _pinned = PinnedOutput::pin();
     spi::read(&format!(
         "SELECT seal_chain, seal_seq, pg_catalog.\"left\"(({expression})::pg_catalog.text, 200),
                 pg_catalog.\"left\"({column}::pg_catalog.text, 200), pg_catalog.jsonb_build_object({})
            FROM {table}
-          WHERE {column}::pg_catalog.text IS DISTINCT FROM ({expression})::pg_catalog.text
+          WHERE {column}::pg_catalog.text IS DISTINCT FROM ({expression})::pg_catalog.text {of_tenant}
           LIMIT {MAX_ROWS}",
         key.join(", ")
     ))

@@ -105,7 +105,7 @@ fn verify_locked(
         findings.append(locate(&plan, &table, &places, known.clone(), &definition));
     }
     if complete {
-        findings.append(generated::check(plan.relation, &table, &plan.key_columns).into_iter().collect());
+        findings.append(check_generated(&definition, &plan, &table));
     }
     Outcome {
         nodes: count_nodes(audited.as_ref()),
@@ -133,6 +133,17 @@ fn locate(plan: &PassPlan, table: &str, places: &[Place], known: Known, definiti
     }
     // Entries of an epoch whose record was changed prove nothing; the changed record is the finding.
     findings.list.into_iter().filter(|finding| finding.kind != Kind::UnknownKey).collect()
+}
+
+fn check_generated(definition: &Definition, plan: &PassPlan, table: &str) -> Findings<RowKey> {
+    let column = pass::tenant_column_name(definition);
+    let tenant = match (plan.tenant.as_deref(), column.as_deref()) {
+        (Some(tenant), Some(column)) => Some((column, tenant)),
+        (Some(_), None) => return Findings::default(),
+        (None, _) => None,
+    };
+    let question = generated::Question { relation: plan.relation, key_columns: &plan.key_columns, tenant };
+    generated::check(table, &question).into_iter().collect()
 }
 
 /// Whether the unordered pass saw nothing but whole chains that end where they should.
