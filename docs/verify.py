@@ -1,13 +1,9 @@
-#!/usr/bin/env python3
-"""Verifies an exported pgseal history with nothing but Python's standard library.
+"""Verifies an exported pgseal history with nothing but Python's standard library; see format.md.
 
     python3 verify.py export.jsonl secret.txt
 
-export.jsonl is made by the query in format.md; secret.txt holds the key's secret (hex or base64). Ends with 0 if every
-entry and every record is as it was sealed, with 1 if not (each fault is named), with 2 if there is nothing to verify.
+The secret is hex or base64. Ends with 0 if all is as it was sealed, with 1 if not, with 2 if nothing was sealed.
 """
-
-from __future__ import annotations
 
 import base64
 import hashlib
@@ -16,8 +12,10 @@ import json
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
-Line = dict
+Line = dict[str, Any]
+
 
 def mac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
@@ -39,9 +37,8 @@ def sized(data: bytes) -> bytes:
 
 def preimage(history: bytes, salt_key: bytes, entry: Line) -> bytes:
     chain, position = entry["chain"].encode(), struct.pack(">Q", entry["position"])
-    salt = mac(salt_key, history + chain + position)[:16]
-    tenant = entry["tenant"]
-    return (
+    salt, tenant = mac(salt_key, history + chain + position)[:16], entry["tenant"]
+    return bytes(
         b"pgseal\x00\x01" + history + struct.pack(">H", len(chain)) + chain + position
         + struct.pack(">IQ", entry["epoch"], entry["anchor"]) + bytes.fromhex(entry["sealed_at"])
         + (b"\x00" if tenant is None else b"\x01" + sized(tenant.encode()))
@@ -64,13 +61,9 @@ def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]
         if epoch["epoch"] != number or json.loads(epoch["record"]).get("previous") != previous:
             faults.append(f"epoch {epoch['epoch']}: does not follow the one before it")
         previous = hashlib.sha256(epoch["record"].encode()).hexdigest()
-    if settings["epoch"] != len(epochs) or settings["epoch_digest"] != previous:
+    fields = [None if field is None else bytes.fromhex(field) for field in settings["fields"]]
+    if fields[3:5] != [struct.pack(">I", len(epochs)), bytes.fromhex(previous or "")]:
         faults.append("settings: the newest epoch is not the one in force")
-    tenant, user = (value and value.encode() for value in (settings["tenant_column"], settings["attached_by"]))
-    numbers = [settings[name] for name in ("max_chains", "window_months", "epoch")]
-    chains, window, epoch = (None if value is None else struct.pack(">i", value) for value in numbers)
-    digest, at = bytes.fromhex(settings["epoch_digest"]), bytes.fromhex(settings["attached_at"])
-    fields = [tenant, chains, window, epoch, digest, at, user]
     if record_mac(key, "history", history, history, fields).hex() != settings["mac"]:
         faults.append("settings: they were changed")
     return faults
@@ -78,8 +71,8 @@ def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]
 
 def chain_faults(entries: list[Line], macs: dict[int, str]) -> list[str]:
     """Walks one chain. `macs`: what was computed from each row, by the row's id()."""
-    faults, before = [], {"position": 0, "mac": "00" * 32, "epoch": 0}
-    for entry in sorted(entries, key=lambda entry: entry["position"]):
+    faults, before = [], Line(position=0, mac="00" * 32, epoch=0)
+    for entry in sorted(entries, key=lambda entry: int(entry["position"])):
         place, expected = f"{entry['chain']} {entry['position']}", before["position"] + 1
         if macs[id(entry)] != entry["mac"]:
             faults.append(f"{place}: the mac is not that of this row")
@@ -96,23 +89,27 @@ def chain_faults(entries: list[Line], macs: dict[int, str]) -> list[str]:
 def main(export: str, secret_file: str) -> int:
     lines = [json.loads(line) for line in Path(export).read_text("utf-8").split("\n") if line]
     settings = next(line for line in lines if "history_id" in line)
-    epochs = sorted((line for line in lines if "record" in line), key=lambda line: line["epoch"])
+    epochs = sorted((line for line in lines if "record" in line), key=lambda line: int(line["epoch"]))
     entries = [line for line in lines if "position" in line]
     secret, history = read_secret(Path(secret_file).read_text().strip()), bytes.fromhex(settings["history_id"])
-    salt_key, record_key = derive(secret, history, b"pgseal salt"), derive(secret, history, b"pgseal record")
-    epoch_keys, macs, chains = {}, {}, {}
+    salt_key = derive(secret, history, b"pgseal salt")
+    epoch_keys: dict[int, bytes] = {}
     for epoch in epochs:
-        digest = hashlib.sha256(epoch["record"].encode()).digest()
-        info = b"pgseal epoch" + struct.pack(">I", epoch["epoch"]) + digest
-        epoch_keys[epoch["epoch"]] = derive(secret, history, info)
+        number, digest = epoch["epoch"], hashlib.sha256(epoch["record"].encode()).digest()
+        epoch_keys[number] = derive(secret, history, b"pgseal epoch" + struct.pack(">I", number) + digest)
+    macs: dict[int, str] = {}
+    chains: dict[str, list[Line]] = {}
+    faults = record_faults(derive(secret, history, b"pgseal record"), history, settings, epochs)
     for entry in entries:
-        key = epoch_keys.get(entry["epoch"])
-        macs[id(entry)] = mac(key, preimage(history, salt_key, entry)).hex() if key else "no such epoch"
-        chains.setdefault(entry["chain"], []).append(entry)
-    faults = record_faults(record_key, history, settings, epochs)
+        try:
+            key = epoch_keys.get(entry["epoch"])
+            macs[id(entry)] = mac(key, preimage(history, salt_key, entry)).hex() if key else ""
+            chains.setdefault(entry["chain"], []).append(entry)
+        except (AttributeError, TypeError, struct.error):
+            faults.append(f"{entry['chain']} {entry['position']}: no seal that pgseal could have written")
     for name, members in sorted(chains.items()):
         faults += chain_faults(members, macs)
-        last = max(members, key=lambda entry: entry["position"])
+        last = max(members, key=lambda entry: int(entry["position"]))
         print(f"{name}: {len(members)} entries, the last at {last['position']} with mac {last['mac']}")
     print(*faults, f"{len(entries)} entries in {len(chains)} chains, {len(faults)} faults", sep="\n")
     return 1 if faults else 0 if entries else 2

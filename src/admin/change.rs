@@ -29,9 +29,19 @@ pub enum Renamed {
 /// The line that says that a partition was made or attached.
 pub const ATTACH: &str = "attach";
 
+/// The line that says that a constraint was added.
+const CONSTRAINT: &str = "constraint";
+
 /// Called after a DDL command on a table; `changes` are the lines of `pg::ddl`.
 pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
     if is_administering() || !relation::exists(relation) {
+        return;
+    }
+    if changes.lines().all(|line| line == CONSTRAINT) && matches!(renamed, Renamed::AtPlace(0)) {
+        // A restore in parallel adds constraints to several leaves at once: no other table is opened.
+        if !changes.is_empty() && registry::attached(relation::root_of(relation)).is_some() {
+            preconditions::cascades(relation, &relation::name_of(relation)).or_raise();
+        }
         return;
     }
     preconditions::inherits_from_history(relation).or_raise();

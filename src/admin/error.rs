@@ -55,6 +55,8 @@ pub enum AdminError {
     SignedColumn { table: String, column: String, action: &'static str },
     #[error("cannot drop, rename or change the type of a seal column of history \"{table}\"")]
     SealColumn { table: String },
+    #[error("rule \"{rule}\" of table \"{table}\" changes what INSERT does")]
+    InsertRule { table: String, rule: String },
     #[error("table \"{table}\" cannot be attached with its rows while {what} is there")]
     InTheWay { table: String, what: String },
     #[error("column \"{column}\" cannot be added to history \"{table}\" with a default that differs from row to row")]
@@ -86,6 +88,7 @@ impl AdminError {
             | AdminError::SignedColumn { .. }
             | AdminError::SealColumn { .. }
             | AdminError::InTheWay { .. }
+            | AdminError::InsertRule { .. }
             | AdminError::LaterTrigger { .. }
             | AdminError::LeafHasEntries { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             _ => ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -183,6 +186,7 @@ impl AdminError {
             AdminError::SealColumn { table } => {
                 format!("To give the table up as a history: SELECT seal.detach({}).", literal(table))
             }
+            AdminError::InsertRule { table, rule } => format!("Run: DROP RULE {rule} ON {table}."),
             AdminError::InTheWay { what, .. } => format!("Disable or drop {what} while attaching."),
             AdminError::VolatileDefault { column, .. } => format!(
                 "Add column {column} without DEFAULT, then: ALTER TABLE … ALTER COLUMN {column} SET DEFAULT … ."

@@ -38,13 +38,14 @@ pub fn check(relation: u32, tenant_column: Option<&str>) -> Result<(), AdminErro
     encoding()?;
     columns(relation, &table, tenant_column)?;
     signable(relation, &table)?;
+    insert_rules(relation)?;
     later_triggers(relation)
 }
 
 /// What must hold at attach and after every later change: types and foreign keys.
 pub fn signable(root: u32, table: &str) -> Result<(), AdminError> {
     types(root, table)?;
-    cascades(root, table)
+    relation::with_descendants(root).into_iter().try_for_each(|part| cascades(part, table))
 }
 
 /// A table that inherits from a history, not as its partition, would have unsealed rows in it.
@@ -171,11 +172,11 @@ fn types(relation: u32, table: &str) -> Result<(), AdminError> {
     }
 }
 
-fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
+/// Foreign keys of this one table that would change its rows.
+pub fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
     let rows = spi::execute(&format!(
         "SELECT conname FROM pg_catalog.pg_constraint
-          WHERE contype = 'f'
-            AND (conrelid = {relation} OR conrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({relation})))
+          WHERE contype = 'f' AND conrelid = {relation}
             AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
           ORDER BY 1 LIMIT 1"
     ));
@@ -183,6 +184,17 @@ fn cascades(relation: u32, table: &str) -> Result<(), AdminError> {
         Some(constraint) => {
             Err(AdminError::CascadingKey { table: table.to_owned(), constraint: constraint.to_owned() })
         }
+        None => Ok(()),
+    }
+}
+
+/// A rule could turn an INSERT into nothing, or into something else.
+fn insert_rules(relation: u32) -> Result<(), AdminError> {
+    let rows = spi::execute(&format!(
+        "SELECT rulename FROM pg_catalog.pg_rewrite WHERE ev_class = {relation} AND ev_type = '3' ORDER BY 1 LIMIT 1"
+    ));
+    match cell(&rows, 0) {
+        Some(rule) => Err(AdminError::InsertRule { table: relation::name_of(relation), rule: rule.to_owned() }),
         None => Ok(()),
     }
 }

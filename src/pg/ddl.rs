@@ -4,7 +4,7 @@ use pgrx::{PgList, pg_sys};
 use std::ffi::CStr;
 
 /// One line for each part of an ALTER TABLE that histories care about: `attach`, `drop COLUMN`,
-/// `retype COLUMN`. `None` for any other command.
+/// `retype COLUMN`, `constraint`, `other`. `None` for any other command.
 ///
 /// # Safety
 /// The command must come from `pg_event_trigger_ddl_commands` of the event trigger that runs.
@@ -29,16 +29,30 @@ unsafe fn line(node: *mut pg_sys::Node) -> Option<String> {
         }
         let part = &*node.cast::<pg_sys::AlterTableCmd>();
         let column = || (!part.name.is_null()).then(|| CStr::from_ptr(part.name).to_string_lossy());
-        if part.subtype == pg_sys::AlterTableType::AT_AttachPartition {
+        use pg_sys::AlterTableType as Part;
+        if part.subtype == Part::AT_AttachPartition {
             Some("attach".to_owned())
         } else if drops_column(part.subtype) {
             Some(format!("drop {}", column()?))
-        } else if part.subtype == pg_sys::AlterTableType::AT_AlterColumnType {
+        } else if part.subtype == Part::AT_AlterColumnType {
             Some(format!("retype {}", column()?))
+        } else if part.subtype == Part::AT_AddConstraint {
+            Some("constraint".to_owned())
         } else {
-            None
+            let matters = [Part::AT_AddColumn, Part::AT_DetachPartition, Part::AT_AddInherit, Part::AT_SetUnLogged];
+            (matters.contains(&part.subtype) || adds_column(part.subtype)).then(|| "other".to_owned())
         }
     }
+}
+
+#[cfg(feature = "pg15")]
+fn adds_column(part: pg_sys::AlterTableType::Type) -> bool {
+    part == pg_sys::AlterTableType::AT_AddColumnRecurse
+}
+
+#[cfg(not(feature = "pg15"))]
+fn adds_column(_part: pg_sys::AlterTableType::Type) -> bool {
+    false
 }
 
 #[cfg(feature = "pg15")]

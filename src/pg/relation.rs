@@ -171,3 +171,19 @@ pub fn owner_of(relation: u32) -> u32 {
         .and_then(|row| row.first()?.as_deref()?.parse().ok())
         .unwrap_or(pg_sys::InvalidOid.to_u32())
 }
+
+/// Locks a table and all tables below it (ACCESS SHARE) until the transaction ends; `false` if it
+/// is gone by then.
+pub fn lock_with_descendants(relation: u32) -> bool {
+    let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: any oid may be locked; whether it still is a table is asked with the lock held.
+    unsafe {
+        pg_sys::LockRelationOid(relation.into(), mode);
+        if !exists(relation) {
+            pg_sys::UnlockRelationOid(relation.into(), mode);
+            return false;
+        }
+        pg_guard_ffi_boundary(|| find_all_inheritors(relation.into(), mode, std::ptr::null_mut()));
+    }
+    true
+}

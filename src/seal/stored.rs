@@ -14,12 +14,21 @@ pub struct Place {
     pub mac: Mac,
 }
 
-/// Whether the row is stored; an error if another one stands in its position. Where the table was
-/// dropped or detached by the same transaction there is nothing left to ask, nor to protect.
-pub fn is_stored(chain: &str, place: &Place) -> Result<bool, SealError> {
+/// What became of a sealed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Stored,
+    Skipped,
+    /// The same transaction dropped the table, or its seal index.
+    Unknown,
+}
+
+/// Looks for the row; an error if another one stands in its position.
+pub fn fate(chain: &str, place: &Place) -> Result<Fate, SealError> {
     match mac_at(place.leaf, chain, place.position) {
-        None | Some(None) => Ok(false),
-        Some(Some(mac)) if mac == Some(place.mac) => Ok(true),
+        None => Ok(Fate::Unknown),
+        Some(None) => Ok(Fate::Skipped),
+        Some(Some(mac)) if mac == Some(place.mac) => Ok(Fate::Stored),
         Some(Some(_)) => Err(SealError::ForeignRow { chain: chain.to_owned(), position: place.position }),
     }
 }

@@ -11,7 +11,7 @@ use super::error::SealError;
 use super::heads::{self, Head};
 use super::ownership::{self, Granted};
 use super::plan::SealPlan;
-use super::stored::{self, Place};
+use super::stored::{self, Fate, Place};
 use crate::pg::error::OrRaise;
 use crate::pg::executor;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
@@ -29,6 +29,8 @@ struct OwnedChain {
     unconfirmed: Option<Unconfirmed>,
     suspect: bool,
     closed: bool,
+    /// Whether its last row is stored could not be found out: the next owner reloads.
+    doubtful: bool,
 }
 
 /// A row that may not be stored, now or at all.
@@ -173,6 +175,7 @@ impl OwnedChain {
             saved: Vec::new(),
             unconfirmed: None,
             closed: false,
+            doubtful: false,
         }
     }
 
@@ -199,7 +202,9 @@ impl OwnedChain {
     /// be on its way into the table, since a CHECK constraint can insert rows of its own.
     fn waits_for_outer_row(&self) -> Result<bool, SealError> {
         match &self.unconfirmed {
-            Some(row) if executor::depth() > row.depth => Ok(!stored::is_stored(&self.granted.name, &row.place)?),
+            Some(row) if executor::depth() > row.depth => {
+                Ok(stored::fate(&self.granted.name, &row.place)? != Fate::Stored)
+            }
             _ => Ok(false),
         }
     }
@@ -208,10 +213,12 @@ impl OwnedChain {
     /// about to be sealed and before the transaction ends: in between, the row may still be on its
     /// way into the table, since a CHECK constraint can open a savepoint.
     fn settle(&mut self) -> Result<(), SealError> {
-        if let Some(row) = self.unconfirmed.take()
-            && !stored::is_stored(&self.granted.name, &row.place)?
-        {
-            self.head = row.before;
+        if let Some(row) = self.unconfirmed.take() {
+            match stored::fate(&self.granted.name, &row.place)? {
+                Fate::Stored => {}
+                Fate::Skipped => self.head = row.before,
+                Fate::Unknown => self.doubtful = true,
+            }
         }
         Ok(())
     }
@@ -250,7 +257,7 @@ pub fn on_transaction(event: TransactionEvent) {
         TransactionEvent::Committed => end(|open| {
             let late = open.sealed_late;
             for chain in open.chains() {
-                if late {
+                if late || chain.doubtful {
                     heads::invalidate(chain.granted.slot);
                 } else {
                     heads::publish(chain.granted.slot, &chain.head);

@@ -4,14 +4,14 @@ use super::configuration;
 use super::locate::RowKey;
 use super::run::{self, NodeCount, Outcome};
 use crate::pg::error::Report;
-use crate::pg::server;
-use crate::pg::spi::literal;
+use crate::pg::{relation, server, snapshot, spi};
 use crate::record::definition::{self, Attachment};
 use crate::record::registry::{self, Registration};
 use crate::seal::heads;
 use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, Findings, Kind, Verdict};
+use std::collections::BTreeSet;
 
 /// One line of `seal.verify_history`.
 pub struct Line {
@@ -72,24 +72,30 @@ impl Question<'_> {
             Some(asked) => vec![registered(&registrations, asked)],
             None => registrations.iter().filter(|row| is_to_be_verified(row)).collect(),
         };
-        let mut outcomes: Vec<Outcome> = chosen.into_iter().map(|row| self.outcome(row, &registrations)).collect();
+        let mut outcomes: Vec<Outcome> =
+            chosen.into_iter().filter_map(|row| self.outcome(row, &registrations)).collect();
+        if let Some(asked) = self.history.filter(|_| outcomes.is_empty()) {
+            not_attached(asked);
+        }
         if self.history.is_none() {
-            outcomes.extend(unregistered(&registrations));
+            outcomes.extend(unregistered());
         }
         outcomes
     }
 
-    fn outcome(&self, row: &Registration, registrations: &[Registration]) -> Outcome {
+    fn outcome(&self, row: &Registration, registrations: &[Registration]) -> Option<Outcome> {
         if stands_twice(row, registrations) {
-            return of_row(row, Kind::ConfigurationAltered, "stands twice in seal.history");
+            return Some(of_row(row, Kind::ConfigurationAltered, "stands twice in seal.history"));
         }
         match definition::attachment(row) {
             Attachment::Attached | Attachment::Detached => run::verify(row, self.tenant),
             Attachment::Doubtful => {
-                of_row(row, Kind::ConfigurationAltered, "is marked as detached, but not by pgseal under its key")
+                let what = "is marked as detached, but not by pgseal under its key";
+                Some(of_row(row, Kind::ConfigurationAltered, what))
             }
             Attachment::Unjudged => {
-                of_row(row, Kind::UnknownKey, "is marked as detached; by whom cannot be judged without its key")
+                let what = "is marked as detached; by whom cannot be judged without its key";
+                Some(of_row(row, Kind::UnknownKey, what))
             }
         }
     }
@@ -139,16 +145,16 @@ impl Question<'_> {
         if !outcome.readable {
             return "SELECT * FROM seal.findings()".into();
         }
-        let tenant = self.tenant.map(|tenant| format!("{}, ", literal(tenant))).unwrap_or_default();
-        format!("SELECT * FROM seal.findings({tenant}history => {})", literal(&outcome.table))
+        let tenant = self.tenant.map(|tenant| format!("{}, ", spi::literal(tenant))).unwrap_or_default();
+        format!("SELECT * FROM seal.findings({tenant}history => {})", spi::literal(&outcome.table))
     }
 
     fn why_nothing(&self, outcome: &Outcome) -> String {
         let Some(tenant) = self.tenant else { return "no row was inserted since the table was attached".into() };
-        if names_history(tenant) {
+        if let Some(history) = history_named(tenant) {
+            let (tenant, history) = (spi::literal(tenant), spi::literal(&history));
             return format!(
-                "{0} is a history, not a tenant: SELECT * FROM seal.verify_history(history => {0})",
-                literal(tenant)
+                "{tenant} is a history, not a tenant: SELECT * FROM seal.verify_history(history => {history})"
             );
         }
         match outcome.has_tenant_column {
@@ -156,17 +162,27 @@ impl Question<'_> {
             false => format!(
                 "{} has no tenant column: SELECT * FROM seal.verify_history(history => {})",
                 outcome.table,
-                literal(&outcome.table)
+                spi::literal(&outcome.table)
             ),
         }
     }
 }
 
-fn names_history(name: &str) -> bool {
-    registry::registrations().iter().any(|row| {
-        let table = crate::pg::relation::name_of(row.relation);
-        table == name || table.rsplit('.').next() == Some(name)
-    })
+/// The attached table that somebody may have meant by this name, quoted or not.
+fn history_named(name: &str) -> Option<String> {
+    spi::execute(&format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+           FROM seal.history h
+           JOIN pg_catalog.pg_class c ON c.oid = h.relation
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE h.detached_at IS NULL
+            AND {} IN (c.relname, pg_catalog.format('%I', c.relname), pg_catalog.format('%I.%I', n.nspname, c.relname),
+                       pg_catalog.format('%s.%s', n.nspname, c.relname))",
+        spi::literal(name)
+    ))
+    .into_iter()
+    .next()
+    .and_then(|row| row.into_iter().next().flatten())
 }
 
 /// Detached histories are left out only while the record of who detached them is authentic.
@@ -175,38 +191,53 @@ fn is_to_be_verified(row: &Registration) -> bool {
 }
 
 fn registered(registrations: &[Registration], asked: u32) -> &Registration {
-    let root = crate::pg::relation::root_of(asked);
-    registrations.iter().rfind(|row| row.relation == root && is_to_be_verified(row)).unwrap_or_else(|| {
-        let table = crate::pg::relation::name_of(asked);
-        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("table \"{table}\" is not attached to pgseal"))
-            .detail("Nothing of it is sealed, so there is nothing to verify.")
-            .hint(format!(
-                "To seal it: SELECT seal.attach({}). Attached tables: SELECT * FROM seal.status.",
-                literal(&table)
-            ))
-            .raise()
-    })
+    let root = relation::root_of(asked);
+    registrations
+        .iter()
+        .rfind(|row| row.relation == root && is_to_be_verified(row))
+        .unwrap_or_else(|| not_attached(asked))
+}
+
+fn not_attached(asked: u32) -> ! {
+    let table = relation::name_of(asked);
+    let literal = spi::literal(&table);
+    Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("table \"{table}\" is not attached to pgseal"))
+        .detail("Nothing of it is sealed, so there is nothing to verify.")
+        .hint(format!("To seal it: SELECT seal.attach({literal}). Attached tables: SELECT * FROM seal.status."))
+        .raise()
 }
 
 /// Tables that look sealed, or that the server remembers as sealed, without a row in `seal.history`.
-fn unregistered(registrations: &[Registration]) -> Vec<Outcome> {
-    let reported = |relation: u32| registrations.iter().any(|row| row.relation == relation && is_to_be_verified(row));
-    let sealed = configuration::unregistered().into_iter().filter(|(relation, _)| !reported(*relation));
-    let mut tables: Vec<String> = sealed.map(|(_, table)| table).collect();
-    if !server::in_recovery() {
-        let known = |history| registrations.iter().any(|row| row.history == history);
-        let forgotten = heads::histories().into_iter().filter(|(history, _)| !known(*history));
-        tables.extend(forgotten.map(|(_, relation)| crate::pg::relation::name_of(relation)));
+fn unregistered() -> Vec<Outcome> {
+    let suspects = suspects();
+    if suspects.is_empty() {
+        return Vec::new();
     }
-    tables.sort();
-    tables.dedup();
-    tables
+    // An attach or detach may have been on its way: wait for it, and look again.
+    for (relation, _) in &suspects {
+        relation::lock_with_descendants(*relation);
+    }
+    let confirmed = snapshot::with_fresh(self::suspects);
+    suspects
         .into_iter()
-        .map(|table| {
+        .filter(|suspect| confirmed.contains(suspect))
+        .map(|(_, table)| {
             let sentence = format!("table {table} was sealed by pgseal, but its row was removed from seal.history");
             run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
         })
         .collect()
+}
+
+/// By oid and name of the table.
+fn suspects() -> BTreeSet<(u32, String)> {
+    // The heads first: what they remember was committed before.
+    let remembered = if server::in_recovery() { Vec::new() } else { heads::histories() };
+    let registrations = registry::registrations();
+    let reported = |relation: u32| registrations.iter().any(|row| row.relation == relation && is_to_be_verified(row));
+    let sealed = configuration::unregistered().into_iter().filter(|(relation, _)| !reported(*relation));
+    let known = |history| registrations.iter().any(|row| row.history == history);
+    let forgotten = remembered.into_iter().filter(|(history, _)| !known(*history));
+    sealed.chain(forgotten.map(|(_, relation)| (relation, relation::name_of(relation)))).collect()
 }
 
 fn stands_twice(row: &Registration, registrations: &[Registration]) -> bool {
@@ -217,7 +248,7 @@ fn stands_twice(row: &Registration, registrations: &[Registration]) -> bool {
 }
 
 fn of_row(row: &Registration, kind: Kind, what: &str) -> Outcome {
-    let table = crate::pg::relation::name_of(row.relation);
+    let table = relation::name_of(row.relation);
     run::only(Finding::new(kind, format!("history {table} {what}")), table)
 }
 

@@ -74,6 +74,10 @@ fn table_problems(relation: u32) -> Vec<String> {
                AND p.probin = '$libdir/pgseal' AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
                AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '')
          UNION ALL
+         SELECT pg_catalog.format('rule %s of table %s changes what INSERT does', r.rulename, name)
+           FROM part JOIN pg_catalog.pg_rewrite r ON r.ev_class = part.oid
+          WHERE r.ev_type = '3' AND r.ev_enabled <> 'D'
+         UNION ALL
          SELECT pg_catalog.format('table %s is not permanent: it would be empty after a crash', name)
            FROM part WHERE relpersistence <> 'p'
          UNION ALL

@@ -13,8 +13,8 @@ use crate::pg::relation::{self, Relation};
 use crate::pg::shared_memory::{self, RunSlot};
 use crate::pg::{server, snapshot, spi, user};
 use crate::record::columns::{self, Place};
-use crate::record::definition::Definition;
-use crate::record::registry::Registration;
+use crate::record::definition::{self, Attachment, Definition};
+use crate::record::registry::{self, Registration};
 use crate::seal::heads::{self, Remembered};
 use crate::seal::plan::{self, chain_name};
 use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, Kind, Known};
@@ -67,16 +67,22 @@ impl Drop for RunGuard {
 }
 
 /// Verifies a whole history; `tenant` limits what is counted and which findings concern the asker.
-pub fn verify(registration: &Registration, tenant: Option<&str>) -> Outcome {
+/// `None` if it was detached, or forgotten, while we waited for its table.
+pub fn verify(registration: &Registration, tenant: Option<&str>) -> Option<Outcome> {
     user::with_rights_of(user::extension_owner(), || {
+        let table_is_there = relation::lock_with_descendants(registration.relation);
         let table = relation::name_of(registration.relation);
-        if !relation::exists(registration.relation) {
-            let sentence = format!("the table of this history (oid {}) is gone", registration.relation);
-            return only(Finding::new(Kind::ConfigurationAltered, sentence), table);
+        // An ALTER TABLE or a detach may have been committed since the row was read.
+        let registration = registry::registrations().into_iter().find(|row| row.history == registration.history)?;
+        if definition::attachment(&registration) == Attachment::Detached {
+            return None;
         }
-        spi::execute(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE"));
+        if !table_is_there {
+            let sentence = format!("the table of this history (oid {}) is gone", registration.relation);
+            return Some(only(Finding::new(Kind::ConfigurationAltered, sentence), table));
+        }
         let remembered = if server::in_recovery() { Vec::new() } else { heads::of_history(registration.history) };
-        snapshot::with_fresh(|| verify_locked(registration, table, tenant, &remembered))
+        Some(snapshot::with_fresh(|| verify_locked(&registration, table, tenant, &remembered)))
     })
 }
 
@@ -90,7 +96,9 @@ fn verify_locked(
     let places =
         Relation::open(registration.relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
     let has_tenant_column = pass::tenant_column_name(&definition).is_some();
-    let window_start = registration.window_months.map(window_start);
+    // A window that was changed outside pgseal is not followed.
+    let window_months = registration.window_months.filter(|_| definition.alterations.is_empty());
+    let window_start = window_months.map(window_start);
     let mut findings: Findings<RowKey> = configuration::check(&definition, &places).into_iter().collect();
     let plan = PassPlan {
         relation: registration.relation,

@@ -61,7 +61,7 @@ named! {
         WrongEpoch = "wrong_epoch",
         /// The key that is needed is not at hand.
         UnknownKey = "unknown_key",
-        /// A needed column is gone, or one has content that no epoch knows of.
+        /// A needed column is gone or has another type, or one has content that no epoch knows of.
         UnknownColumn = "unknown_column",
     }
 }
@@ -99,7 +99,7 @@ pub struct Finding<K> {
     pub of_tenant: bool,
     /// Whether it concerns every tenant because nobody can know whose entry it was.
     pub of_everyone: bool,
-    /// Whether a column that is needed to judge the entry is gone.
+    /// Whether a column that is needed to judge the entry is gone or has another type.
     pub column_missing: bool,
     /// The row that the finding is about, if there is one.
     pub key: Option<K>,

@@ -182,6 +182,7 @@ proptest! {
     #[test]
     fn where_every_row_stays_each_changed_one_is_one_finding(
         macs in shuffled(),
+        prevs in prop_oneof![Just((vec![], vec![])), shuffled()],
         contents in subsequence((1..=9).collect::<Vec<u32>>(), 0..=9),
         garbage in subsequence((1..=9).collect::<Vec<u32>>(), 0..=2),
         head in any::<bool>(),
@@ -190,6 +191,9 @@ proptest! {
         let mut world = sealed.clone();
         for (to, from) in macs.0.iter().zip(&macs.1) {
             world.row(*to).mac = sealed.get(*from).mac;
+        }
+        for (to, from) in prevs.0.iter().zip(&prevs.1) {
+            world.row(*to).prev = sealed.get(*from).prev;
         }
         for key in contents {
             world.row(key).content = 77;

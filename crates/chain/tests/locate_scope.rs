@@ -62,6 +62,8 @@ fn missing_columns() {
     world.lost_column = Some((1, "payload".to_owned()));
     let findings = world.findings();
     assert_eq!(world.brief(), ["unknown_column a:1-3"]);
+    let detail = "entries 1 to 3 cannot be judged because column payload is gone or has another type";
+    assert_eq!(world.detail(), detail);
     assert!(findings.list[0].is_unverifiable());
     assert_eq!(Verdict::of(&findings, 9), Verdict::Unverifiable);
 }

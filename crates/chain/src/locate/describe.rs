@@ -164,7 +164,7 @@ pub(super) fn unjudged<K>(chain: &[u8], first: u64, last: u64, epoch: i64, obsta
             at(Kind::UnknownKey, chain, first, last, detail)
         }
         Obstacle::Column(column) => {
-            let detail = format!("{which} because column {column} is gone");
+            let detail = format!("{which} because column {column} is gone or has another type");
             let mut finding = at(Kind::UnknownColumn, chain, first, last, detail);
             finding.column_missing = true;
             finding.expected = Some(column.clone());

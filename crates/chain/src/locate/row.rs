@@ -50,7 +50,7 @@ pub enum Authenticity {
     ValidUnderEpoch(u32),
     /// The key of the row's epoch is not at hand.
     UnknownKey,
-    /// The row's epoch needs this column, which is gone.
+    /// The row's epoch needs this column, which is gone or has another type.
     MissingColumn(String),
     /// There is no epoch of the row's number, and the mac is wrong under every other.
     UnknownEpoch,
