@@ -1,0 +1,92 @@
+"""Values by hand: those that are easily spelled wrong, for each type of support.rendering.TYPES."""
+
+from __future__ import annotations
+
+# One telling value of each type.
+EXAMPLES = {
+    "bool": "f", "int2": "-32768", "int4": "-2147483648", "int8": "-9223372036854775808", "numeric": "1.10",
+    "text": 'a\x01"\\/\u2028𝄞\x7f', "varchar": " ", "char(5)": "ä", "uuid": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+    "date": "0044-03-15 BC", "time": "24:00", "timetz": "04:05:06.789-08:30", "timestamp": "-infinity",
+    "timestamptz": "4713-11-24 00:00:00 BC",
+    "jsonb": '{"b": [1e400, -0.0, 1.10], "a": null, "": {"": "\\u0001\\ud834\\udd1e"}}', "positive": "1", "label": "",
+    "papers": "null", "float4": "1e-45", "float8": "5e-324", "far": "1e300", "json": ' {"a":1, "a" :"\\u0000"}',
+    "bytea": "\\x00ff5c22", "int4[]": "[0:1][-1:0]={{1,2},{3,NULL}}", "text[]": '{"",NULL,"NULL","a\\"\\\\"}',
+    "float8[]": "{-0,NaN,0.1234567890123456}", "timestamptz[]": "{2024-07-01 00:00+02}",
+    "jsonb[]": '{"{\\"a\\": 1.10}","null"}', "bytea[]": '{"\\\\x00ff"}', "interval[]": "{1 day -1 sec}", "mood": "",
+    "mood[]": '{"so \\"so\\"",""}', "int4range": "(1,5]", "numrange": "[1.10,)",
+    "tstzrange": "[2024-01-01 00:00+05:30,)", "daterange": "empty", "floats": "[0.1234567890123456,1e300)",
+    "int4multirange": "{[1,2),(5,7]}", "tstzmultirange": "{[2024-01-01 00:00+00,infinity)}",
+    "part": '(1,"a ""b"", c",-0,2024-01-01 00:00+00)',
+    "whole": '("(1,,NaN,)",{},1 mon -1 day,"happy, ja","{""a"":1, ""a"":2}")', "parts": "[5:5]={NULL}",
+    "inet": "1.2.3.4", "cidr": "10/8", "macaddr": "08002b:010203", "interval": "1 year -2 days 03:04:05.000006",
+    "xml": "<a>é</a>", "tsvector": "a:1A 'b c':2", "tsquery": "a & !b", "bit(5)": "00101", "varbit": "",
+    '"char"': "\\310", "name": "Name", "oid": "4294967295", "hstore": 'a=>NULL,"b c"=>"d"', "citext": "Ä",
+    "point": "(-0,1e300)", "circle": "<(1,2),0.1>", "pg_lsn": "16/B374D848", "xid8": "18446744073709551615",
+    "jsonpath": '$."a b"',
+}  # fmt: skip
+
+FLOATS = ["0", "-0", "NaN", "Infinity", "-Infinity", "1", "-1.5", "0.1", "1e15", "1e-7", "123456.7", "1.17549435e-38"]
+ENDS = ["infinity", "-infinity", "epoch"]
+
+# What is left of the list that a type deserves, beside EXAMPLES.
+MORE: dict[str, list[str]] = {
+    "bool": ["t"],
+    "int2": ["0", "32767"],
+    "int8": ["9223372036854775807", "9007199254740993"],
+    "numeric": [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "-0",
+        "0.00",
+        "1e400",
+        "1e-400",
+        "9007199254740993",
+        "1.1",
+        "10000.00010",
+    ],
+    "text": ["", "null", "\b\f\n\r\t\v\x1b\x1f", "\x80\x9f\ufeff\uffff", "\U0010ffff", "'", "</script>", " a "],
+    "char(5)": ["", "abcde", "a"],
+    "date": [*ENDS, "0001-01-01", "4713-11-24 BC", "5874897-12-31", "2000-02-29"],
+    "time": ["00:00", "23:59:59.999999", "04:05:06.1"],
+    "timetz": ["00:00+15:59:59", "24:00-15:59:59"],
+    "timestamp": [*ENDS, "0001-12-31 23:59:59.999999 BC", "294276-12-31 23:59:59.999999", "2000-01-01 00:00:00.000001"],
+    "timestamptz": [*ENDS, "1890-01-01 00:00+00", "294276-12-31 23:59:59.999999+00", "2024-03-31 02:30 Europe/Berlin"],
+    "jsonb": [
+        "null",
+        '""',
+        "0",
+        "-0",
+        "[]",
+        "{}",
+        "[null]",
+        '{"a": {}}',
+        '{"b": 1, "a": 2, "b": 3}',
+        '{"aa": 1, "b": 2}',
+    ],
+    "float4": [*FLOATS, "3.4028235e38", "16777216", "-1e-45"],
+    "float8": [
+        *FLOATS,
+        "1.7976931348623157e308",
+        "9007199254740993",
+        "2.2250738585072014e-308",
+        "0.1234567890123456789",
+    ],
+    "far": ["-0", "5e-324"],
+    "json": ["null", " 1 ", "1e5", '"\\ud834\\udd1e"', '{"a":1,"a":1}', "-0", "1.10"],
+    "bytea": ["", "\\x", "\\x5c5c", "\\x00"],
+    "int4[]": ["{}", "{NULL}", "[-1:-1]={7}", "[1:1]={7}"],
+    "float8[]": ["{0}", "{-0}", "{1e300,5e-324}"],
+    "interval": ["0", "-1 mon", "1 day -24:00", "24:00", "1 day", "178000000 years", "-00:00:00.000001"],
+    "part": ["(,,,)", '(,"",,)', "(0,NULL,NaN,infinity)"],
+    "whole": ["(,,,,)", '("(,,,)",,,,)'],
+    "mood[]": ["{sad}", '{NULL,""}'],
+    "tstzrange": ["empty", "(,)", "[-infinity,infinity]"],
+    "floats": ["(,)", "[-0,0]"],
+    "inet": ["1.2.3.4/32", "1.2.3.4/24", "::1", "::ffff:1.2.3.4"],
+    '"char"': ["", "\\", "\\200"],
+    "varbit": ["0", "00", "1"],
+    "xml": ["", "a<b/>&amp;", '<?xml version="1.0" encoding="UTF-8"?><a/>'],
+    "point": ["(0,-0)", "(NaN,Infinity)"],
+    "hstore": ["", 'a=>"NULL"', 'a=>""'],
+}
