@@ -34,7 +34,7 @@ CREATE FUNCTION seal.verify_history(tenant text DEFAULT NULL, history regclass D
                    first_sealed_at timestamp with time zone, last_sealed_at timestamp with time zone,
                    window_start timestamp with time zone, findings bigint, findings_new bigint,
                    findings_before_window bigint, basis text, next_step text)
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
     AS 'MODULE_PATHNAME', 'verify_history_wrapper';
 COMMENT ON FUNCTION seal.verify_history(text, regclass, text) IS
 'Verifies histories and answers with one row per history and node, never with none. Deletes nothing.
@@ -47,7 +47,7 @@ Examples: SELECT * FROM seal.verify_history();
 CREATE FUNCTION seal.findings(tenant text DEFAULT NULL, history regclass DEFAULT NULL, run bigint DEFAULT NULL)
     RETURNS TABLE (history text, chain text, "position" bigint, last_position bigint, kind text, in_window boolean,
                    row_key jsonb, expected text, found text, detail text)
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
     AS 'MODULE_PATHNAME', 'findings_wrapper';
 COMMENT ON FUNCTION seal.findings(text, regclass, bigint) IS
 'Verifies and lists what is wrong, one row per finding, with a sentence in detail. No row: nothing is wrong.
@@ -56,7 +56,7 @@ Example: SELECT chain, position, kind, row_key, detail FROM seal.findings();';
 
 CREATE FUNCTION seal.is_intact(tenant text DEFAULT NULL, history regclass DEFAULT NULL)
     RETURNS boolean
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET jit = off
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
     AS 'MODULE_PATHNAME', 'is_intact_wrapper';
 COMMENT ON FUNCTION seal.is_intact(text, regclass) IS
 'Yes or no for a health check: true only if every verdict is intact or intact_in_window. Nothing sealed is false.

@@ -1,5 +1,6 @@
 //! The ends of transactions and savepoints, and what to do there.
 
+use super::executor;
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -58,6 +59,10 @@ unsafe extern "C-unwind" fn transaction_callback(event: pg_sys::XactEvent::Type,
     if let Some((handler, _)) = HANDLERS.get() {
         handler(event);
     }
+    match event {
+        TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => {}
+        ended => executor::transaction_ended(ended == TransactionEvent::Aborted),
+    }
 }
 
 #[pg_guard]
@@ -68,6 +73,12 @@ unsafe extern "C-unwind" fn savepoint_callback(
     _arg: *mut c_void,
 ) {
     use pg_sys::SubXactEvent::*;
+    match event {
+        SUBXACT_EVENT_START_SUB => executor::savepoint_started(level),
+        SUBXACT_EVENT_COMMIT_SUB => executor::savepoint_ended(level, false),
+        SUBXACT_EVENT_ABORT_SUB => executor::savepoint_ended(level, true),
+        _ => {}
+    }
     let event = match event {
         SUBXACT_EVENT_COMMIT_SUB => SavepointEvent::Released { level, parent },
         SUBXACT_EVENT_ABORT_SUB => SavepointEvent::RolledBack { level },

@@ -80,7 +80,7 @@ impl SealError {
                 format!("Rename it so that it sorts before the seal trigger: ALTER TRIGGER \"{trigger}\" ON {table} RENAME TO \"a_{trigger}\".")
             }
             SealError::SuppliedSealColumn { .. } => {
-                "Leave the seal_ columns out of the column list. To load rows that are sealed already with pg_restore --data-only, add --disable-triggers.".into()
+                "Leave the seal_ columns out of the column list, and give them no DEFAULT. To load rows that are sealed already with pg_restore --data-only, add --disable-triggers.".into()
             }
             SealError::WrongEvent { .. } => "Run: SELECT seal.detach(…) and seal.attach(…) to have the triggers made again.".into(),
             SealError::BadChainName { .. } => "Set pgseal.chain_name in postgresql.conf and restart the server.".into(),

@@ -217,11 +217,11 @@ fn unregistered() -> Vec<Outcome> {
     for (relation, _) in &suspects {
         relation::lock_with_descendants(*relation);
     }
-    let confirmed = snapshot::with_fresh(self::suspects);
-    suspects
+    let still = snapshot::with_fresh(self::suspects);
+    let confirmed: BTreeSet<String> = suspects.intersection(&still).map(|(_, table)| table.clone()).collect();
+    confirmed
         .into_iter()
-        .filter(|suspect| confirmed.contains(suspect))
-        .map(|(_, table)| {
+        .map(|table| {
             let sentence = format!("table {table} was sealed by pgseal, but its row was removed from seal.history");
             run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
         })
