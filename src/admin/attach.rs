@@ -100,7 +100,7 @@ fn announce_unsigned(relation: u32) {
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
             format!("generated columns are not signed: {}", generated.join(", ")),
         )
-        .detail("Their values are computed after the row was signed. Verification compares them with their expressions instead.")
+        .detail("Their values are computed after the row was signed. Verification compares them with their expressions instead; one that depends on bytea_output or extra_float_digits will be reported as modified.")
         .notice();
     }
 }

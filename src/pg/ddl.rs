@@ -29,38 +29,42 @@ unsafe fn line(node: *mut pg_sys::Node) -> Option<String> {
         }
         let part = &*node.cast::<pg_sys::AlterTableCmd>();
         let column = || (!part.name.is_null()).then(|| CStr::from_ptr(part.name).to_string_lossy());
-        use pg_sys::AlterTableType as Part;
-        if part.subtype == Part::AT_AttachPartition {
-            Some("attach".to_owned())
-        } else if drops_column(part.subtype) {
-            Some(format!("drop {}", column()?))
-        } else if part.subtype == Part::AT_AlterColumnType {
-            Some(format!("retype {}", column()?))
-        } else if part.subtype == Part::AT_AddConstraint {
-            Some("constraint".to_owned())
-        } else {
-            let matters = [Part::AT_AddColumn, Part::AT_DetachPartition, Part::AT_AddInherit, Part::AT_SetUnLogged];
-            (matters.contains(&part.subtype) || adds_column(part.subtype)).then(|| "other".to_owned())
+        match action(part.subtype)? {
+            Action::Attach => Some("attach".to_owned()),
+            Action::Drop => Some(format!("drop {}", column()?)),
+            Action::Retype => Some(format!("retype {}", column()?)),
+            Action::Constraint => Some("constraint".to_owned()),
+            Action::Other => Some("other".to_owned()),
         }
     }
 }
 
-#[cfg(feature = "pg15")]
-fn adds_column(part: pg_sys::AlterTableType::Type) -> bool {
-    part == pg_sys::AlterTableType::AT_AddColumnRecurse
+enum Action {
+    Attach,
+    Drop,
+    Retype,
+    Constraint,
+    Other,
 }
 
-#[cfg(not(feature = "pg15"))]
-fn adds_column(_part: pg_sys::AlterTableType::Type) -> bool {
-    false
-}
-
-#[cfg(feature = "pg15")]
-fn drops_column(part: pg_sys::AlterTableType::Type) -> bool {
-    part == pg_sys::AlterTableType::AT_DropColumn || part == pg_sys::AlterTableType::AT_DropColumnRecurse
-}
-
-#[cfg(not(feature = "pg15"))]
-fn drops_column(part: pg_sys::AlterTableType::Type) -> bool {
-    part == pg_sys::AlterTableType::AT_DropColumn
+fn action(part: pg_sys::AlterTableType::Type) -> Option<Action> {
+    use pg_sys::AlterTableType as Part;
+    let actions = [
+        (Part::AT_AttachPartition, Action::Attach),
+        (Part::AT_DropColumn, Action::Drop),
+        #[cfg(feature = "pg15")]
+        (Part::AT_DropColumnRecurse, Action::Drop),
+        (Part::AT_AlterColumnType, Action::Retype),
+        (Part::AT_AddConstraint, Action::Constraint),
+        #[cfg(feature = "pg15")]
+        (Part::AT_AddConstraintRecurse, Action::Constraint),
+        (Part::AT_AddColumn, Action::Other),
+        #[cfg(feature = "pg15")]
+        (Part::AT_AddColumnRecurse, Action::Other),
+        (Part::AT_DropExpression, Action::Other),
+        (Part::AT_DetachPartition, Action::Other),
+        (Part::AT_AddInherit, Action::Other),
+        (Part::AT_SetUnLogged, Action::Other),
+    ];
+    actions.into_iter().find(|(known, _)| *known == part).map(|(_, action)| action)
 }

@@ -112,6 +112,9 @@ fn verify_locked(
     if complete && !is_whole(audited.as_ref(), &known, &table) {
         findings.append(locate(&plan, &table, &places, known.clone(), &definition));
     }
+    if let Some(fault) = definition.key_fault.as_ref().filter(|_| audited.is_none()) {
+        findings.push(Finding::new(Kind::UnknownKey, format!("the records of this history cannot be judged: {fault}")));
+    }
     if complete {
         findings.append(check_generated(&definition, &plan, &table));
     }

@@ -154,7 +154,7 @@ class TestSealColumns:
     @pytest.mark.parametrize(("column", "given"), list(zip(SEAL_COLUMNS, VALUES, strict=True)))
     def test_an_insert_that_names_one_is_refused(self, db: Database, column: str, given: str) -> None:
         message = f'column "{column}" of history "public.h" is filled by pgseal'
-        hint = "Leave the seal_ columns out of the column list."
+        hint = "Leave the seal_ columns out of the column list"
         with refused("428C9", message, hint):
             db.run(f"INSERT INTO h (id, {column}) VALUES (4, {given})")
         copied = given.strip("'").replace("\\", "\\\\")

@@ -80,7 +80,7 @@ class Crowd:
                 try:
                     run(session, f"{insert} {second}, {first}")
                 except psycopg.errors.UniqueViolation as violation:
-                    assert f'"{self.table}_pkey"' in (violation.diag.message_primary or ""), str(violation)
+                    assert f'"{self.table}_pkey' in (violation.diag.message_primary or ""), str(violation)
                 run(session, "ROLLBACK TO a")
         if dice.random() < 0.3:
             run(session, "ROLLBACK")
