@@ -262,6 +262,10 @@ pub fn on_transaction(event: TransactionEvent) {
                 } else {
                     heads::publish(chain.granted.slot, &chain.head);
                 }
+                // Rolled back to before its only entries: nobody has looked at the next position.
+                if chain.suspect && !chain.has_sealed() {
+                    heads::suspect(chain.granted.slot);
+                }
             }
         }),
         TransactionEvent::Prepared => end(|open| {

@@ -54,6 +54,20 @@ def test_an_insert_fails_and_the_next_one_goes_on_in_another_chain(db: Database)
     assert findings(db) == [("forged", 4, None)]
 
 
+def test_an_error_that_a_savepoint_caught_is_remembered_beyond_the_commit(db: Database) -> None:
+    forge(db)
+    session = db.connect(autocommit=False)
+    session.execute("SAVEPOINT s")
+    with refused("23505", 'unique constraint "h_seal_chain_seal_seq_idx"'):
+        session.execute("INSERT INTO h VALUES (4, 'x')")
+    session.execute("ROLLBACK TO s")
+    session.commit()
+    session.close()
+    db.run("INSERT INTO h VALUES (4, 'x')")
+    assert stored(db) == [1, 2, 3, 4]
+    assert findings(db) == [("forged", 4, None)]
+
+
 @pytest.mark.parametrize("rows", ["(4, 'x')", "(4, 'x'), (5, 'x')", "(4, 'x'), (1, 'x')"])
 @pytest.mark.parametrize(
     "clause", [NOTHING, "ON CONFLICT (id) DO NOTHING", "ON CONFLICT (id) DO UPDATE SET p = 'y' WHERE false"]
