@@ -1,7 +1,7 @@
 //! pgseal: history tables whose rows are sealed, inside PostgreSQL.
 //!
 //! `crates/chain` holds what is signed and how a chain is judged, `crates/document` the canonical
-//! text of a row; neither knows PostgreSQL. Here: `pg` is the only module with unsafe code,
+//! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
 //! side, `key` where the secret comes from, `admin` attach and detach.
 
