@@ -72,10 +72,8 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
 
 unsafe fn note_conflict_action(plan: *mut pg_sys::PlannedStmt) {
     // SAFETY: the caller passes the plan of a query, or NULL.
-    if !plan.is_null()
-        && unsafe { has_conflict_action(plan) }
-        && let Some(handler) = ON_CONFLICT.get()
-    {
+    let conflicting = !plan.is_null() && unsafe { has_conflict_action(plan) };
+    if let Some(handler) = ON_CONFLICT.get().filter(|_| conflicting) {
         handler();
     }
 }
