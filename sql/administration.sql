@@ -40,7 +40,7 @@ COMMENT ON FUNCTION seal.follow_type_names() IS 'Internal: called by the event t
 CREATE FUNCTION seal.table_changes(pg_ddl_command) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgseal_table_changes';
 COMMENT ON FUNCTION seal.table_changes(pg_ddl_command) IS
-'Internal: what an ALTER TABLE did, line by line: attach, drop COLUMN, retype COLUMN. NULL for other commands.';
+'Internal: what an ALTER TABLE did, line by line: attach, detach, drop COLUMN, retype COLUMN, constraint, other. NULL for other commands.';
 
 -- SECURITY DEFINER: it runs for every DDL command of every role, and reads and writes pgseal's
 -- tables. It takes nothing from the command but oids and names of columns.

@@ -19,6 +19,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.database import Database
+from support.roles import Roles
 from support.servers import Servers, assert_no_alarms
 
 
@@ -47,6 +48,16 @@ def db(cluster: Cluster) -> Iterator[Database]:
         yield database
     finally:
         database.drop()
+
+
+@pytest.fixture
+def roles(db: Database) -> Iterator[Roles]:
+    """Makes roles for this test; they are dropped after its database."""
+    made = Roles(db)
+    try:
+        yield made
+    finally:
+        made.drop()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ use super::error::AdminError;
 use super::{administering, leaves, preconditions};
 use crate::key::{self, Key};
 use crate::pg::error::{OrRaise, Report};
-use crate::pg::relation::{self, Relation};
+use crate::pg::relation;
 use crate::pg::{clock, spi, user};
 use crate::record::columns;
 use crate::record::epoch::EpochColumn;
@@ -85,16 +85,18 @@ fn announce(table: &str) {
                  SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)) AS part",
         literal = spi::literal(table)
     ));
-    let size = size.first().and_then(|row| row.first()?.clone()).unwrap_or_default();
+    let size = spi::value(size).unwrap_or_default();
     Report::new(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, format!("attaching {table} ({size})"))
         .detail("It is locked (ACCESS EXCLUSIVE) until this transaction ends. Seven columns, an index and three triggers are added; existing rows, if there are any and they are to be sealed, are rewritten once.")
         .notice();
 }
 
 fn announce_unsigned(relation: u32) {
-    let attributes = Relation::open(relation).map(|open| open.attributes()).unwrap_or_default();
-    let generated: Vec<String> =
-        attributes.into_iter().filter(|column| column.generated).map(|column| column.name).collect();
+    let generated: Vec<String> = relation::attributes_of(relation)
+        .into_iter()
+        .filter(|column| column.generated)
+        .map(|column| column.name)
+        .collect();
     if !generated.is_empty() {
         Report::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
@@ -109,7 +111,7 @@ fn announce_unsigned(relation: u32) {
 fn count_rows(table: &str) -> i64 {
     let count = || spi::execute(&format!("SELECT pg_catalog.count(*) FROM {table}"));
     let rows = user::with_rights_of(user::extension_owner(), count);
-    rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(0)
+    spi::value(rows).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 fn make_history(request: &Request<'_>, table: &str, has_rows: bool, key: &Key) {
@@ -160,12 +162,11 @@ fn at_least_a_year(months: i32) -> i32 {
 }
 
 pub fn user_name() -> String {
-    let rows = spi::execute("SELECT pg_catalog.current_user()");
-    rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()
+    spi::value(spi::execute("SELECT pg_catalog.current_user()")).unwrap_or_default()
 }
 
 fn opening(request: &Request<'_>, baseline: bool) -> Opening {
-    let attributes = Relation::open(request.relation).map(|open| open.attributes()).unwrap_or_default();
+    let attributes = relation::attributes_of(request.relation);
     let columns = (1..).zip(columns::signable(&attributes)).map(|(id, place)| EpochColumn {
         id,
         name: place.name,
@@ -181,8 +182,7 @@ fn update_unseen(relation: u32, update: &str) {
     let as_superuser = |work: &dyn Fn()| user::with_rights_of(user::extension_owner(), work);
     let settings = ["session_replication_role", "row_security"];
     let before = settings.map(|name| {
-        let rows = spi::execute(&format!("SELECT pg_catalog.current_setting('{name}')"));
-        rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default()
+        spi::value(spi::execute(&format!("SELECT pg_catalog.current_setting('{name}')"))).unwrap_or_default()
     });
     let set = |values: [&str; 2]| {
         as_superuser(&|| {

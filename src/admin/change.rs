@@ -7,7 +7,7 @@ use super::{administering, is_administering, leaves, preconditions};
 use crate::key;
 use crate::pg::error::OrRaise;
 use crate::pg::output::PinnedOutput;
-use crate::pg::relation::{self, Relation};
+use crate::pg::relation;
 use crate::pg::spi;
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::Definition;
@@ -28,6 +28,9 @@ pub enum Renamed {
 
 /// The line that says that a partition was made or attached.
 pub const ATTACH: &str = "attach";
+
+/// The line that says that a partition was detached.
+const DETACH: &str = "detach";
 
 /// The line that says that a constraint was added.
 const CONSTRAINT: &str = "constraint";
@@ -56,7 +59,9 @@ pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
             if changes.lines().any(|line| line == ATTACH) {
                 leaves::complete(root);
             }
-            release_detached_leaves().or_raise();
+            if changes.lines().any(|line| line == DETACH) {
+                release_detached_leaves().or_raise();
+            }
             require_seal_columns(root).or_raise();
             follow_columns(definition, renamed).or_raise();
         });
@@ -96,8 +101,7 @@ fn refuse_lost_content(definition: &Definition, table: &str, changes: &str) -> R
 }
 
 fn require_seal_columns(root: u32) -> Result<(), AdminError> {
-    let attributes = Relation::open(root).map(|open| open.attributes()).unwrap_or_default();
-    match SealPlaces::find(&attributes) {
+    match SealPlaces::find(&relation::attributes_of(root)) {
         Some(_) => Ok(()),
         None => Err(AdminError::SealColumn { table: relation::name_of(root) }),
     }
@@ -110,7 +114,7 @@ fn release_detached_leaves() -> Result<(), AdminError> {
         if !empty {
             return Err(AdminError::LeafHasEntries { leaf: table });
         }
-        leaves::release_empty(partition);
+        leaves::release_members(partition);
     }
     Ok(())
 }
@@ -118,7 +122,7 @@ fn release_detached_leaves() -> Result<(), AdminError> {
 fn follow_columns(definition: Definition, renamed: Renamed) -> Result<(), AdminError> {
     let relation = definition.registration.relation;
     let table = relation::name_of(relation);
-    let places = Relation::open(relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
+    let places = columns::signable(&relation::attributes_of(relation));
     let Some(newest) = definition.newest() else { return Err(altered(table, &definition)) };
     let Some(columns) = next_columns(&newest.record, &places, renamed, &table, relation)? else { return Ok(()) };
     if columns.len() > MAX_COLUMNS {
@@ -206,7 +210,7 @@ fn default_of_new(relation: u32, table: &str, place: &Place) -> Result<Option<St
           WHERE a.attrelid = {relation} AND a.attname = {} AND a.atthasmissing",
         spi::literal(&place.name)
     ));
-    if let Some(default) = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()) {
+    if let Some(default) = spi::value(rows) {
         return Ok(Some(default));
     }
     // format() prints by the type's output function; a cast could be the table owner's own code.

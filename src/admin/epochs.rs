@@ -91,10 +91,7 @@ pub fn mark_detached(registration: &Registration, record_key: Option<&RecordKey>
 
 /// The text that the server makes of this JSON: what is digested and signed.
 fn as_jsonb_text(json: &str) -> String {
-    spi::execute(&format!("SELECT {}::pg_catalog.jsonb::pg_catalog.text", spi::literal(json)))
-        .into_iter()
-        .next()
-        .and_then(|row| row.into_iter().next().flatten())
+    spi::value(spi::execute(&format!("SELECT {}::pg_catalog.jsonb::pg_catalog.text", spi::literal(json))))
         .unwrap_or_default()
 }
 

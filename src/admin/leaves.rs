@@ -1,7 +1,7 @@
 //! What every table of a history has: triggers, the seal index, NOT NULL.
 
 use super::preconditions::SEAL_TRIGGER;
-use crate::pg::relation;
+use crate::pg::relation::{self, Relation};
 use crate::pg::spi;
 use crate::record::columns::{self, SEAL_COLUMNS};
 
@@ -11,6 +11,7 @@ const BASELINE_TRIGGER: &str = "zzz_pgseal_baseline";
 
 /// A table of a history: the root, an intermediate partition or a leaf.
 pub struct Member {
+    pub relation: u32,
     pub table: String,
     pub stores_rows: bool,
 }
@@ -24,7 +25,8 @@ pub fn members(root: u32) -> Vec<Member> {
     .into_iter()
     .filter_map(|row| match row.as_slice() {
         [Some(oid), Some(kind)] => {
-            Some(Member { table: relation::name_of(oid.parse().ok()?), stores_rows: kind == "r" })
+            let relation = oid.parse().ok()?;
+            Some(Member { relation, table: relation::name_of(relation), stores_rows: kind == "r" })
         }
         _ => None,
     })
@@ -64,7 +66,7 @@ fn enable_always(table: &str, trigger: &str) {
                  OR t.tgrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)))",
         literal = spi::literal(table)
     ));
-    for statement in statements.into_iter().filter_map(|row| row.into_iter().next().flatten()) {
+    for statement in spi::column(statements) {
         spi::execute(&statement);
     }
 }
@@ -76,7 +78,7 @@ pub fn complete(root: u32) {
     add_guard(&root_table);
     for member in members(root) {
         if member.stores_rows {
-            add_index(&member.table);
+            add_index(&member);
         }
         add_truncate_guard(&member.table);
     }
@@ -113,12 +115,10 @@ fn add_truncate_guard(table: &str) {
     }
 }
 
-fn add_index(table: &str) {
-    let oid = spi::execute(&format!("SELECT {}::pg_catalog.regclass::pg_catalog.oid", spi::literal(table)));
-    let oid = oid.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
-    let present = oid.and_then(relation::Relation::open).is_some_and(|open| open.seal_index().is_some());
+fn add_index(member: &Member) {
+    let present = Relation::open(member.relation).is_some_and(|open| open.seal_index().is_some());
     if !present {
-        spi::execute(&format!("CREATE UNIQUE INDEX ON {table} (seal_chain, seal_seq)"));
+        spi::execute(&format!("CREATE UNIQUE INDEX ON {} (seal_chain, seal_seq)", member.table));
     }
 }
 
@@ -128,28 +128,25 @@ pub fn release(root: u32) {
     for trigger in [SEAL_TRIGGER, GUARD_TRIGGER] {
         spi::execute(&format!("DROP TRIGGER IF EXISTS {trigger} ON {root_table}"));
     }
+    release_members(root);
+}
+
+/// What the row triggers of a root do not cover: TRUNCATE of each member, and NOT NULL. All that is
+/// left on a partition, and those below it, that was empty when it was taken out of a history.
+pub fn release_members(root: u32) {
     for member in members(root) {
         spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", member.table));
     }
-    accept_null(&root_table);
-}
-
-/// A partition, with those below it, that was empty when it was taken out of a history.
-pub fn release_empty(partition: u32) {
-    for member in members(partition) {
-        spi::execute(&format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", member.table));
-    }
-    accept_null(&relation::name_of(partition));
+    accept_null(&relation::name_of(root));
 }
 
 fn accept_null(table: &str) {
-    let present: Vec<String> = spi::execute(&format!(
+    let present: Vec<String> = spi::column(spi::execute(&format!(
         "SELECT attname FROM pg_catalog.pg_attribute
           WHERE attrelid = {}::pg_catalog.regclass AND attname LIKE 'seal\\_%' AND attnotnull AND NOT attisdropped",
         spi::literal(table)
-    ))
+    )))
     .into_iter()
-    .filter_map(|row| row.into_iter().next().flatten())
     .filter(|name| columns::is_seal_column(name))
     .map(|name| format!("ALTER COLUMN {name} DROP NOT NULL"))
     .collect();

@@ -118,7 +118,7 @@ fn encoding() -> Result<(), AdminError> {
 }
 
 fn columns(relation: u32, table: &str, tenant_column: Option<&str>) -> Result<(), AdminError> {
-    let attributes = Relation::open(relation).map(|open| open.attributes()).unwrap_or_default();
+    let attributes = relation::attributes_of(relation);
     if let Some(taken) = attributes.iter().find(|column| columns::is_seal_column(&column.name)) {
         return Err(AdminError::ReservedColumn { table: table.to_owned(), column: taken.name.clone() });
     }

@@ -4,7 +4,7 @@ use pgrx::{PgList, pg_sys};
 use std::ffi::CStr;
 
 /// One line for each part of an ALTER TABLE that histories care about: `attach`, `drop COLUMN`,
-/// `retype COLUMN`, `constraint`, `other`. `None` for any other command.
+/// `retype COLUMN`, `detach`, `constraint`, `other`. `None` for any other command.
 ///
 /// # Safety
 /// The command must come from `pg_event_trigger_ddl_commands` of the event trigger that runs.
@@ -31,6 +31,7 @@ unsafe fn line(node: *mut pg_sys::Node) -> Option<String> {
         let column = || (!part.name.is_null()).then(|| CStr::from_ptr(part.name).to_string_lossy());
         match action(part.subtype)? {
             Action::Attach => Some("attach".to_owned()),
+            Action::Detach => Some("detach".to_owned()),
             Action::Drop => Some(format!("drop {}", column()?)),
             Action::Retype => Some(format!("retype {}", column()?)),
             Action::Constraint => Some("constraint".to_owned()),
@@ -41,6 +42,7 @@ unsafe fn line(node: *mut pg_sys::Node) -> Option<String> {
 
 enum Action {
     Attach,
+    Detach,
     Drop,
     Retype,
     Constraint,
@@ -62,7 +64,8 @@ fn action(part: pg_sys::AlterTableType::Type) -> Option<Action> {
         #[cfg(feature = "pg15")]
         (Part::AT_AddColumnRecurse, Action::Other),
         (Part::AT_DropExpression, Action::Other),
-        (Part::AT_DetachPartition, Action::Other),
+        (Part::AT_DetachPartition, Action::Detach),
+        (Part::AT_DetachPartitionFinalize, Action::Detach),
         (Part::AT_AddInherit, Action::Other),
         (Part::AT_SetUnLogged, Action::Other),
     ];

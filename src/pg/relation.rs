@@ -119,6 +119,11 @@ impl Drop for Relation {
     }
 }
 
+/// Live columns of a table; none if it is gone.
+pub fn attributes_of(relation: u32) -> Vec<Attribute> {
+    Relation::open(relation).map(|open| open.attributes()).unwrap_or_default()
+}
+
 /// The topmost partitioned parent of a leaf; the table itself if it is no partition.
 pub fn root_of(relation: u32) -> u32 {
     // SAFETY: catalog lookups; the list holds oids, parent first, root last.
@@ -166,10 +171,8 @@ pub fn exists(relation: u32) -> bool {
 
 /// Oid of the role that owns the table.
 pub fn owner_of(relation: u32) -> u32 {
-    super::spi::execute(&format!("SELECT relowner FROM pg_catalog.pg_class WHERE oid = {relation}"))
-        .first()
-        .and_then(|row| row.first()?.as_deref()?.parse().ok())
-        .unwrap_or(pg_sys::InvalidOid.to_u32())
+    let rows = super::spi::execute(&format!("SELECT relowner FROM pg_catalog.pg_class WHERE oid = {relation}"));
+    super::spi::value(rows).and_then(|oid| oid.parse().ok()).unwrap_or(pg_sys::InvalidOid.to_u32())
 }
 
 /// Locks a table and all tables below it (ACCESS SHARE) until the transaction ends; `false` if it

@@ -7,6 +7,16 @@ use std::ffi::{CStr, CString};
 /// One result row; NULL is `None`.
 pub type TextRow = Vec<Option<String>>;
 
+/// The first column of the first row; `None` without a row or for NULL.
+pub fn value(rows: Vec<TextRow>) -> Option<String> {
+    column(rows.into_iter().take(1)).pop()
+}
+
+/// The first column of all rows, without NULLs.
+pub fn column(rows: impl IntoIterator<Item = TextRow>) -> Vec<String> {
+    rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
 struct Connection;
 
 impl Connection {

@@ -30,8 +30,6 @@ pub fn with_rights_of<R>(user: u32, work: impl FnOnce() -> R) -> R {
 
 /// The owner of the schema `seal`, who may read and write pgseal's tables.
 pub fn extension_owner() -> u32 {
-    super::spi::execute("SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'seal'")
-        .first()
-        .and_then(|row| row.first()?.as_deref()?.parse().ok())
-        .unwrap_or(pg_sys::InvalidOid.to_u32())
+    let rows = super::spi::execute("SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'seal'");
+    super::spi::value(rows).and_then(|oid| oid.parse().ok()).unwrap_or(pg_sys::InvalidOid.to_u32())
 }

@@ -170,7 +170,7 @@ impl Question<'_> {
 
 /// The attached table that somebody may have meant by this name, quoted or not.
 fn history_named(name: &str) -> Option<String> {
-    spi::execute(&format!(
+    spi::value(spi::execute(&format!(
         "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
            FROM seal.history h
            JOIN pg_catalog.pg_class c ON c.oid = h.relation
@@ -179,10 +179,7 @@ fn history_named(name: &str) -> Option<String> {
             AND {} IN (c.relname, pg_catalog.format('%I', c.relname), pg_catalog.format('%I.%I', n.nspname, c.relname),
                        pg_catalog.format('%s.%s', n.nspname, c.relname))",
         spi::literal(name)
-    ))
-    .into_iter()
-    .next()
-    .and_then(|row| row.into_iter().next().flatten())
+    )))
 }
 
 /// Detached histories are left out only while the record of who detached them is authentic.

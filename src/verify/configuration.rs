@@ -44,7 +44,7 @@ pub fn unregistered() -> Vec<(u32, String)> {
 /// Triggers, NOT NULL and the index, of the table and every leaf.
 fn table_problems(relation: u32) -> Vec<String> {
     let seal_columns = columns::SEAL_COLUMNS.map(|(name, type_name)| format!("('{name}', '{type_name}')")).join(", ");
-    spi::read(&format!(
+    spi::column(spi::read(&format!(
         "WITH part AS (
             SELECT c.oid, c.relkind, c.relpersistence, c.oid::pg_catalog.regclass::pg_catalog.text AS name
               FROM (SELECT {relation}::pg_catalog.oid UNION
@@ -89,10 +89,7 @@ fn table_problems(relation: u32) -> Vec<String> {
                AND pg_catalog.format_type(a.atttypid, a.atttypmod) = wanted.type_name
                AND (a.attname <> 'seal_chain' OR a.attcollation = 'pg_catalog.\"C\"'::pg_catalog.regcollation))
          ORDER BY 1"
-    ))
-    .into_iter()
-    .filter_map(|row| row.into_iter().next().flatten())
-    .collect()
+    )))
 }
 
 /// Signed columns must be there with their type; every other column must be part of the epoch.

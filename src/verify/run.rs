@@ -9,10 +9,10 @@ use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
 use super::{configuration, generated};
 use crate::key::KeyFault;
-use crate::pg::relation::{self, Relation};
+use crate::pg::relation;
 use crate::pg::shared_memory::{self, RunSlot};
 use crate::pg::{server, snapshot, spi, user};
-use crate::record::columns::{self, Place};
+use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::{self, Attachment, Definition};
 use crate::record::registry::{self, Registration};
 use crate::seal::heads::{self, Remembered};
@@ -93,8 +93,8 @@ fn verify_locked(
     remembered: &[Remembered],
 ) -> Outcome {
     let definition = Definition::load(registration.clone());
-    let places =
-        Relation::open(registration.relation).map(|open| columns::signable(&open.attributes())).unwrap_or_default();
+    let attributes = relation::attributes_of(registration.relation);
+    let places = columns::signable(&attributes);
     let has_tenant_column = pass::tenant_column_name(&definition).is_some();
     // A window that was changed outside pgseal is not followed.
     let window_months = registration.window_months.filter(|_| definition.alterations.is_empty());
@@ -105,12 +105,13 @@ fn verify_locked(
         tenant: tenant.map(str::to_owned),
         key_columns: key_columns(registration.relation),
     };
-    let complete = columns_complete(registration.relation);
+    // Without all seal columns the passes cannot be asked for.
+    let complete = SealPlaces::find(&attributes).is_some();
     let _run = RunGuard::begin();
     let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
     let known = known_heads(remembered, window_start, tenant.is_some());
     if complete && !is_whole(audited.as_ref(), &known, &table) {
-        findings.append(locate(&plan, &table, &places, known.clone(), &definition));
+        findings.append(locate(&plan, &table, &places, known, &definition));
     }
     if let Some(fault) = definition.key_fault.as_ref().filter(|_| audited.is_none()) {
         findings.push(Finding::new(Kind::UnknownKey, format!("the records of this history cannot be judged: {fault}")));
@@ -241,31 +242,22 @@ fn basis(audited: Option<&Audited>, protected: usize, tenant: Option<&str>) -> S
 }
 
 fn window_start(months: i32) -> i64 {
-    spi::read(&format!(
+    spi::value(spi::read(&format!(
         "SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - pg_catalog.make_interval(months => {months})) - 946684800)::pg_catalog.int8"
-    ))
-    .first()
-    .and_then(|row| row.first()?.as_deref()?.parse::<i64>().ok())
+    )))
+    .and_then(|seconds| seconds.parse::<i64>().ok())
     .map_or(i64::MIN, |seconds| seconds * 1_000_000)
 }
 
 /// The primary key's columns, by which people name a row.
 fn key_columns(relation: u32) -> Vec<String> {
-    spi::read(&format!(
+    spi::column(spi::read(&format!(
         "SELECT a.attname FROM pg_catalog.pg_index i
            CROSS JOIN pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
           WHERE i.indrelid = {relation} AND i.indisprimary
           ORDER BY k.place"
-    ))
-    .into_iter()
-    .filter_map(|row| row.into_iter().next().flatten())
-    .collect()
-}
-
-/// Whether all seal columns are there, so that the passes can be asked for.
-fn columns_complete(relation: u32) -> bool {
-    Relation::open(relation).is_some_and(|open| columns::SealPlaces::find(&open.attributes()).is_some())
+    )))
 }
 
 /// An outcome that consists of one finding, for a table that cannot be read as a history.

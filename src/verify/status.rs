@@ -2,7 +2,7 @@
 
 use super::configuration;
 use crate::key;
-use crate::pg::relation::{self, Relation};
+use crate::pg::relation;
 use crate::pg::{spi, user};
 use crate::record::columns;
 use crate::record::definition::Definition;
@@ -43,9 +43,8 @@ fn line(registration: registry::Registration) -> StatusLine {
     let (epoch, window_months) = (registration.epoch, registration.window_months);
     let known = heads::of_history(registration.history);
     let definition = Definition::load(registration);
-    let generated = Relation::open(definition.registration.relation)
-        .map(|open| open.attributes().into_iter().filter(|column| column.generated).map(|column| column.name).collect())
-        .unwrap_or_default();
+    let attributes = relation::attributes_of(definition.registration.relation);
+    let generated = attributes.into_iter().filter(|column| column.generated).map(|column| column.name).collect();
     StatusLine {
         problem: problem(&definition),
         chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
@@ -66,7 +65,7 @@ fn problem(definition: &Definition) -> Option<String> {
     if let Some(fault) = &definition.key_fault {
         return Some(format!("rows cannot be sealed: {fault}"));
     }
-    let places = Relation::open(definition.registration.relation).map(|open| columns::signable(&open.attributes()))?;
+    let places = columns::signable(&relation::attributes_of(definition.registration.relation));
     configuration::check(definition, &places).into_iter().next().map(|finding| finding.detail)
 }
 
@@ -130,7 +129,7 @@ fn encoding() -> SetupLine {
     let encoding = spi::execute(
         "SELECT pg_catalog.pg_encoding_to_char(encoding) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
     );
-    match encoding.first().and_then(|row| row.first()?.clone()).as_deref() {
+    match spi::value(encoding).as_deref() {
         Some("UTF8") => fine("encoding", "the database is in UTF8"),
         other => wrong(
             "encoding",
@@ -153,12 +152,10 @@ fn shared_memory() -> SetupLine {
 }
 
 fn roles() -> Vec<SetupLine> {
-    let present: Vec<String> =
-        spi::execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('pgseal_auditor', 'pgseal_operator', 'pgseal_admin')")
-            .into_iter()
-            .filter_map(|row| row.into_iter().next().flatten())
-            .collect();
-    [("pgseal_auditor"), ("pgseal_operator"), ("pgseal_admin")]
+    let present = spi::column(spi::execute(
+        "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname IN ('pgseal_auditor', 'pgseal_operator', 'pgseal_admin')",
+    ));
+    ["pgseal_auditor", "pgseal_operator", "pgseal_admin"]
         .into_iter()
         .map(|role| match present.iter().any(|name| name == role) {
             true => fine("role", format!("{role} exists")),

@@ -237,3 +237,14 @@ def test_dropping_the_type_of_a_column_is_found(db: Database) -> None:
     db.run("DROP TYPE mood CASCADE")
     assert "configuration_altered" in kinds(db)
     assert db.value("SELECT verdict FROM seal.verify_history()") == "tampered"
+
+
+def test_another_table_that_pgseal_forgot_is_not_in_the_way(db: Database) -> None:
+    for table in ("changed", "forgotten"):
+        db.run(f"CREATE TABLE {table} (n int)")
+        db.run(f"SELECT seal.attach('{table}')")
+        db.run(f"INSERT INTO {table} VALUES (1)")
+    db.run("DELETE FROM seal.history WHERE relation = 'forgotten'::regclass")
+    db.run("ALTER TABLE changed ADD COLUMN late text")
+    db.run("INSERT INTO changed (n, late) VALUES (2, 'x')")
+    assert db.rows("SELECT verdict FROM seal.verify_history(history => 'changed')") == [("intact",)]
