@@ -193,6 +193,13 @@ def assert_tampered(
     return findings
 
 
+def honest(history: History) -> Iterator[History]:
+    """For a fixture: the history in its honest state, which must verify again after the test."""
+    yield history
+    history.restore()
+    assert_intact(history.database)
+
+
 def assert_intact(database: Database, tenant: str | None = None, history: str | None = None) -> None:
     """No finding, and the verdict that follows."""
     assert records(database, tenant, history) == []

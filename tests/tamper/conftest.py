@@ -8,7 +8,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.database import Database
-from support.tampering import History, assert_intact
+from support.tampering import History, honest
 
 TENANTS = "(ARRAY['initech', 'acme', 'globex'])[1 + g % 3]"
 
@@ -38,6 +38,4 @@ def _ledger(module_db: Database) -> History:
 @pytest.fixture
 def ledger(_ledger: History) -> Iterator[History]:
     """Nine entries, id = position, one chain; acme has 1, 4, 7, globex 2, 5, 8, initech 3, 6, 9."""
-    yield _ledger
-    _ledger.restore()
-    assert_intact(_ledger.database)
+    yield from honest(_ledger)

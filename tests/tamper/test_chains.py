@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.database import Database
-from support.tampering import ALTERED, SEAL_COLUMNS, History, Place, assert_intact
+from support.tampering import ALTERED, SEAL_COLUMNS, History, Place, honest
 
 LENGTH = 4
 SEALS = ", ".join(f"{column} = o.{column}" for column in SEAL_COLUMNS)
@@ -32,9 +32,7 @@ def _chains(module_db: Database) -> History:
 
 @pytest.fixture
 def chains(_chains: History) -> Iterator[History]:
-    yield _chains
-    _chains.restore()
-    assert_intact(_chains.database)
+    yield from honest(_chains)
 
 
 def name(history: History, number: int) -> str:

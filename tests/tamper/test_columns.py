@@ -8,7 +8,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.database import Database
-from support.tampering import ALTERED, History, assert_intact
+from support.tampering import ALTERED, History, assert_intact, honest
 
 TYPES = """
     CREATE TYPE mood AS ENUM ('fine', 'so so', 'bad');
@@ -79,9 +79,7 @@ def make(database: Database) -> History:
 
 @pytest.fixture
 def wide(_wide: History) -> Iterator[History]:
-    yield _wide
-    _wide.restore()
-    assert_intact(_wide.database)
+    yield from honest(_wide)
 
 
 def modified(history: History, *positions: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.database import Database
-from support.tampering import History, assert_intact
+from support.tampering import History, assert_intact, honest
 
 # Entries 1 to 3 are of epoch 1, 4 to 6 of epoch 2 (with the column late), 7 to 9 of epoch 3 (with other, 'x' before).
 EPOCHS = [1, 1, 1, 2, 2, 2, 3, 3, 3]
@@ -28,9 +28,7 @@ def _grown(module_db: Database) -> History:
 
 @pytest.fixture
 def grown(_grown: History) -> Iterator[History]:
-    yield _grown
-    _grown.restore()
-    assert_intact(_grown.database)
+    yield from honest(_grown)
 
 
 def test_the_epochs(grown: History) -> None:

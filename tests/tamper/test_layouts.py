@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.database import Database
-from support.tampering import ALTERED, History, assert_intact
+from support.tampering import ALTERED, History, honest
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,7 @@ def _keyless(module_db: Database) -> History:
 
 @pytest.fixture
 def keyless(_keyless: History) -> Iterator[History]:
-    yield _keyless
-    _keyless.restore()
-    assert_intact(_keyless.database)
+    yield from honest(_keyless)
 
 
 def test_without_primary_key_a_row_is_known_by_its_place(keyless: History) -> None:
@@ -65,9 +63,7 @@ def _parts(module_db: Database) -> History:
 
 @pytest.fixture
 def parts(_parts: History) -> Iterator[History]:
-    yield _parts
-    _parts.restore()
-    assert_intact(_parts.database)
+    yield from honest(_parts)
 
 
 def leaf(history: History, position: int) -> str:
