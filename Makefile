@@ -1,5 +1,6 @@
 # pgseal: every target installs what it needs and is missing, and is quick the second time.
 #   PG_CONFIG=…   another server than Debian's PostgreSQL 15 (PG_MAJOR=16 for its version 16)
+#   JOBS=…        how many files of tests run side by side (2)
 #   ARGS=…        handed to the program that the target runs: make test ARGS='-k savepoint', make bench ARGS=--quick
 
 SHELL := /bin/bash
@@ -10,6 +11,7 @@ SHELL := /bin/bash
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
 ARGS ?=
+JOBS ?= 2
 export PG_MAJOR PG_CONFIG
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
@@ -31,7 +33,7 @@ test-rust: build-tools
 	cargo test -p pgseal-chain -p pgseal-document
 
 test-python: install python
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 bench: install python ## plain table, pgcrypto trigger and pgseal side by side (ARGS=--quick for a first look)
 	@PYTHONPATH=tests $(PYTHON) -B benches/run.py $(ARGS)
