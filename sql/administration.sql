@@ -27,48 +27,48 @@ COMMENT ON FUNCTION seal.open_epoch(regclass) IS
 'Signs the table''s present columns from now on. Runs by itself after ALTER TABLE; call it if that was done with event triggers disabled.
 Example: SELECT seal.open_epoch(''history'');';
 
-CREATE FUNCTION seal.follow_definition(relation oid, column_number integer, changes text) RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
-    AS 'MODULE_PATHNAME', 'follow_definition_wrapper';
-COMMENT ON FUNCTION seal.follow_definition(oid, integer, text) IS 'Internal: called by the event trigger after a DDL command on a table.';
-
-CREATE FUNCTION seal.follow_type_names() RETURNS void
-    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
-    AS 'MODULE_PATHNAME', 'follow_type_names_wrapper';
-COMMENT ON FUNCTION seal.follow_type_names() IS 'Internal: called by the event trigger after a type or a schema got another name.';
-
 CREATE FUNCTION seal.table_changes(pg_ddl_command) RETURNS text
     LANGUAGE c STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'pgseal_table_changes';
 COMMENT ON FUNCTION seal.table_changes(pg_ddl_command) IS
 'Internal: what an ALTER TABLE did, line by line: attach, detach, drop COLUMN, retype COLUMN, constraint, other. NULL for other commands.';
 
--- SECURITY DEFINER: it runs for every DDL command of every role, and reads and writes pgseal's
--- tables. It takes nothing from the command but oids and names of columns.
-CREATE FUNCTION seal.after_ddl() RETURNS event_trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $body$
-DECLARE
-    changed record;
-BEGIN
-    IF tg_tag IN ('ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN') THEN
-        PERFORM seal.follow_type_names();
-        RETURN;
-    END IF;
-    FOR changed IN
-        SELECT DISTINCT objid, objsubid,
-               CASE WHEN command_tag LIKE 'CREATE%' THEN 'attach' ELSE seal.table_changes(command) END AS changes
-          FROM pg_catalog.pg_event_trigger_ddl_commands()
-         WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-           AND object_type IN ('table', 'foreign table', 'table column')
-    LOOP
-        PERFORM seal.follow_definition(changed.objid, changed.objsubid, changed.changes);
-    END LOOP;
-END
-$body$;
-COMMENT ON FUNCTION seal.after_ddl() IS 'Event trigger function: follows changes of histories with a new epoch, refuses those that would make entries unverifiable.';
+-- It looks names up in the session's search path, as the command itself will.
+CREATE FUNCTION seal.before_ddl() RETURNS event_trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'pgseal_before_ddl';
+COMMENT ON FUNCTION seal.before_ddl() IS
+'Event trigger function: refuses DDL that would take a history away, and remembers the histories that the command can change.';
 
--- A column of a table can be renamed by ALTER VIEW and the others, too.
+-- SECURITY DEFINER: it runs for DDL commands of every role, and reads and writes pgseal's tables.
+-- It takes nothing from the command but oids and names of columns.
+CREATE FUNCTION seal.after_ddl() RETURNS event_trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'pgseal_after_ddl';
+COMMENT ON FUNCTION seal.after_ddl() IS
+'Event trigger function: refuses what broke a history, follows changed columns with a new epoch, journals the rest.';
+
+-- All that can change the definition of a history, directly or by CASCADE or by the name of something that it names.
+-- A column of a table can be renamed by ALTER VIEW and the others, too; CREATE SCHEMA can contain CREATE TABLE.
+CREATE EVENT TRIGGER pgseal_before_ddl ON ddl_command_start
+    WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER SEQUENCE',
+                 'ALTER INDEX', 'ALTER TRIGGER', 'ALTER RULE', 'ALTER POLICY', 'ALTER TYPE', 'ALTER DOMAIN',
+                 'ALTER SCHEMA', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER PROCEDURE', 'ALTER ROUTINE',
+                 'ALTER AGGREGATE', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS', 'ALTER COLLATION', 'CREATE TABLE',
+                 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE INDEX', 'CREATE TRIGGER', 'CREATE RULE',
+                 'CREATE POLICY', 'DROP TABLE', 'DROP FOREIGN TABLE', 'DROP VIEW', 'DROP MATERIALIZED VIEW',
+                 'DROP SEQUENCE', 'DROP INDEX', 'DROP TRIGGER', 'DROP RULE', 'DROP POLICY', 'DROP TYPE',
+                 'DROP DOMAIN', 'DROP SCHEMA', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP PROCEDURE', 'DROP ROUTINE',
+                 'DROP AGGREGATE', 'DROP OPERATOR', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP COLLATION',
+                 'DROP CAST', 'DROP LANGUAGE', 'DROP ACCESS METHOD', 'DROP OWNED')
+    EXECUTE FUNCTION seal.before_ddl();
 CREATE EVENT TRIGGER pgseal_after_ddl ON ddl_command_end
-    WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
-                 'CREATE TABLE', 'CREATE FOREIGN TABLE', 'ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN')
+    WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER SEQUENCE',
+                 'ALTER INDEX', 'ALTER TRIGGER', 'ALTER RULE', 'ALTER POLICY', 'ALTER TYPE', 'ALTER DOMAIN',
+                 'ALTER SCHEMA', 'ALTER EXTENSION', 'ALTER FUNCTION', 'ALTER PROCEDURE', 'ALTER ROUTINE',
+                 'ALTER AGGREGATE', 'ALTER OPERATOR', 'ALTER OPERATOR CLASS', 'ALTER COLLATION', 'CREATE TABLE',
+                 'CREATE FOREIGN TABLE', 'CREATE SCHEMA', 'CREATE INDEX', 'CREATE TRIGGER', 'CREATE RULE',
+                 'CREATE POLICY', 'DROP TABLE', 'DROP FOREIGN TABLE', 'DROP VIEW', 'DROP MATERIALIZED VIEW',
+                 'DROP SEQUENCE', 'DROP INDEX', 'DROP TRIGGER', 'DROP RULE', 'DROP POLICY', 'DROP TYPE',
+                 'DROP DOMAIN', 'DROP SCHEMA', 'DROP EXTENSION', 'DROP FUNCTION', 'DROP PROCEDURE', 'DROP ROUTINE',
+                 'DROP AGGREGATE', 'DROP OPERATOR', 'DROP OPERATOR CLASS', 'DROP OPERATOR FAMILY', 'DROP COLLATION',
+                 'DROP CAST', 'DROP LANGUAGE', 'DROP ACCESS METHOD', 'DROP OWNED')
     EXECUTE FUNCTION seal.after_ddl();

@@ -50,5 +50,54 @@ CREATE TABLE seal.epoch (
 COMMENT ON TABLE seal.epoch IS 'Which key and which columns were in force: one row per history and epoch. The digest of the record is part of the epoch''s key.';
 COMMENT ON COLUMN seal.epoch.record IS 'id (random), key (its id), columns (id, name, type, default of an added one), tenant, baseline, previous (digest of the epoch before).';
 
+CREATE TABLE seal.journal (
+    at         timestamp with time zone NOT NULL,
+    who        text NOT NULL,
+    kind       text NOT NULL,
+    history    text,
+    sentence   text NOT NULL,
+    details    jsonb NOT NULL,
+    history_id uuid,
+    chain      text COLLATE "C" NOT NULL,
+    seq        bigint NOT NULL,
+    anchor     bigint NOT NULL,
+    key        text NOT NULL,
+    prev       bytea NOT NULL,
+    mac        bytea NOT NULL,
+    PRIMARY KEY (chain, seq)
+);
+COMMENT ON TABLE seal.journal IS
+'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
+Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
+COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition or acknowledge.';
+COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
+COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
+
+CREATE TABLE seal.anchor (
+    chain     text COLLATE "C" NOT NULL,
+    number    bigint NOT NULL,
+    at        timestamp with time zone NOT NULL,
+    complete  boolean NOT NULL,
+    heads     jsonb NOT NULL,
+    boot      text NOT NULL,
+    boot_time bigint NOT NULL,
+    key       text NOT NULL,
+    prev      bytea NOT NULL,
+    mac       bytea NOT NULL,
+    PRIMARY KEY (chain, number)
+);
+COMMENT ON TABLE seal.anchor IS
+'Where all chains stood, every few seconds with changes, in a sealed chain of its own. Each entry names the newest anchor. Written by pgseal''s worker only.
+Example: SELECT number, at, heads FROM seal.anchor ORDER BY at DESC LIMIT 1;';
+COMMENT ON COLUMN seal.anchor.complete IS 'Whether it has all chains, or those that changed since the anchor before.';
+COMMENT ON COLUMN seal.anchor.heads IS 'By history id (or journal, or anchors: earlier chains of anchors), by chain: position and signature of the newest entry.';
+COMMENT ON COLUMN seal.anchor.boot IS 'The operating system''s id of its boot.';
+COMMENT ON COLUMN seal.anchor.boot_time IS 'Microseconds since that boot, whatever the clock says.';
+
+SELECT pg_catalog.pg_extension_config_dump('seal.journal', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.epoch', '');
+
+-- STUB, to be replaced by the journal.

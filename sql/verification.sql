@@ -62,9 +62,29 @@ COMMENT ON FUNCTION seal.is_intact(text, regclass) IS
 'Yes or no for a health check: true only if every verdict is intact or intact_in_window. Nothing sealed is false.
 Example: SELECT seal.is_intact();';
 
+CREATE FUNCTION seal.check_witness(line text)
+    RETURNS TABLE (contained boolean, chain text, number bigint, at timestamp with time zone, detail text, next_step text)
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
+    AS 'MODULE_PATHNAME', 'check_witness_wrapper';
+COMMENT ON FUNCTION seal.check_witness(text) IS
+'Whether this database still contains what the line of a witness saw: that anchor, and each entry that was the newest of its chain then.
+What lies between them is for verify_history(witness => line). A line of another key is an error.
+Example: SELECT contained, detail, next_step FROM seal.check_witness(''pgseal-anchor 1 database=…'');';
+
+CREATE FUNCTION seal.acknowledge(reason text, history regclass, kind text DEFAULT NULL, chain text DEFAULT NULL, entry bigint DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
+    AS 'MODULE_PATHNAME', 'acknowledge_findings_wrapper';
+COMMENT ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) IS
+'Files what verification finds now in a history as a known incident, with a reason that the journal keeps, and says how many findings that were.
+kind, chain, entry (its position): only those. A filed finding is still counted and the verdict stays; it only is not new any more.
+The same entry changed once more is a new finding.
+Example: SELECT seal.acknowledge(''disk failure of 2026-11-02, ticket 4711'', ''history'', kind => ''missing'');';
+
 CREATE FUNCTION seal.status_lines()
     RETURNS TABLE (history text, ok boolean, problem text, chains bigint, entries bigint, key_id text,
-                   key_fingerprint text, epoch integer, window_months integer, not_covered text)
+                   key_fingerprint text, epoch integer, window_months integer, last_anchor timestamp with time zone,
+                   anchor bigint, unanchored bigint, worker text, not_covered text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
     AS 'MODULE_PATHNAME', 'status_lines_wrapper';
 COMMENT ON FUNCTION seal.status_lines() IS 'Internal: the rows of the view seal.status.';

@@ -3,12 +3,15 @@
 //! `crates/chain` holds what is signed and how a chain is judged, `crates/document` the canonical
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
-//! side, `key` where the secret comes from, `admin` attach and detach.
+//! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
+//! detach and the guard of definitions, `schedule` what runs by itself.
 
 mod admin;
+mod command;
 mod key;
 mod pg;
 mod record;
+mod schedule;
 mod seal;
 mod settings;
 mod verify;
@@ -30,5 +33,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::init();
     key::init();
     pg::shared_memory::init();
+    admin::init();
     seal::init();
+    schedule::init();
 }

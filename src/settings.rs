@@ -1,4 +1,5 @@
-//! Every setting of pgseal. All are read once, when the server starts.
+//! Every setting of pgseal. Those of anchors and witnesses can be reloaded, all others are read once,
+//! when the server starts.
 
 use crate::pg;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -17,6 +18,12 @@ static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
 static CHAIN_NAME: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"main"));
 /// `pgseal.max_heads`: how many chains the server remembers, over all histories and databases.
 static MAX_HEADS: GucSetting<i32> = GucSetting::<i32>::new(16_384);
+/// `pgseal.anchor_interval`, milliseconds.
+static ANCHOR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
+/// `pgseal.witness_command`: gets the line of an anchor on standard input.
+static WITNESS_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.witness_interval`, seconds.
+static WITNESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
 
 /// Defines the settings; call in `_PG_init`.
 pub fn init() {
@@ -70,6 +77,34 @@ pub fn init() {
         GucContext::Postmaster,
         GucFlags::empty(),
     );
+    GucRegistry::define_int_guc(
+        c"pgseal.anchor_interval",
+        c"How long after a change the anchor that has it is written at the latest.",
+        c"Nothing is written while nothing changes.",
+        &ANCHOR_INTERVAL,
+        100,
+        3_600_000,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_string_guc(
+        c"pgseal.witness_command",
+        c"Command that takes a copy of an anchor out of the server, one line on standard input.",
+        c"Run as the server's user after the anchor is durable; killed after 10 seconds.",
+        &WITNESS_COMMAND,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_int_guc(
+        c"pgseal.witness_interval",
+        c"How often an anchor is handed to the witness at most.",
+        c"Also for the notification on channel pgseal_anchor.",
+        &WITNESS_INTERVAL,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     pg::settings::reserve_prefix(c"pgseal");
 }
 
@@ -100,4 +135,16 @@ pub fn chain_name() -> String {
 
 pub fn max_heads() -> usize {
     MAX_HEADS.get() as usize
+}
+
+pub fn anchor_interval() -> Duration {
+    Duration::from_millis(ANCHOR_INTERVAL.get().max(1) as u64)
+}
+
+pub fn witness_command() -> Option<String> {
+    text(&WITNESS_COMMAND)
+}
+
+pub fn witness_interval() -> Duration {
+    Duration::from_secs(WITNESS_INTERVAL.get().max(0) as u64)
 }

@@ -24,7 +24,20 @@ def test_what_is_commented_out_is_the_default(db: Database) -> None:
     del commented["pgseal.key"]
     for name, shown in commented.items():
         default, unit = db.rows("SELECT boot_val, coalesce(unit, '') FROM pg_settings WHERE name = %s", [name])[0]
-        assert shown.strip("'") == f"{default or ''}{unit}", name
+        assert in_milliseconds(shown.strip("'")) == in_milliseconds(f"{default or ''}{unit}"), name
+
+
+def in_milliseconds(value: str) -> str:
+    """A time as a number of milliseconds, everything else as it is."""
+    time = re.fullmatch(r"([0-9]+)(ms|s|min|h)", value)
+    return f"{int(time[1]) * {'ms': 1, 's': 1_000, 'min': 60_000, 'h': 3_600_000}[time[2]]} ms" if time else value
+
+
+def test_a_reload_is_enough_for_those_below_the_sentence_that_says_so(db: Database) -> None:
+    rows = db.rows("SELECT name FROM pg_settings WHERE name LIKE 'pgseal.%' AND context = 'sighup'")
+    above, sentence, below = SAMPLE.partition("These three can be changed by a reload")
+    assert sentence and set(re.findall(r"^#?(pgseal\.\w+) =", below, re.MULTILINE)) == {name for (name,) in rows}
+    assert "pgseal.anchor_interval" not in above
 
 
 def test_the_example_command_prints_a_private_file_only(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ use crate::pg::relation;
 use crate::pg::{clock, spi, user};
 use crate::record::columns;
 use crate::record::epoch::EpochColumn;
+use crate::record::identity::uuid_text;
+use crate::record::journal::{self, Act, Note};
 use crate::record::registry::{self, Registration};
+use crate::record::{journaled, live};
 use crate::seal::{plan, transaction};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::HistoryId;
@@ -126,12 +129,31 @@ fn make_history(request: &Request<'_>, table: &str, has_rows: bool, key: &Key) {
     }
     leaves::complete(request.relation);
     leaves::require_values(table);
+    journal_attachment(&registration, table, has_rows);
+}
+
+fn journal_attachment(registration: &Registration, table: &str, baseline: bool) {
+    let earlier: Vec<String> = registry::registrations()
+        .iter()
+        .filter(|row| row.relation == registration.relation && !row.is_attached())
+        .map(|row| uuid_text(&row.history.0))
+        .collect();
+    let rows = if baseline { " with its rows as a baseline" } else { "" };
+    let before =
+        if earlier.is_empty() { String::new() } else { format!("; it was history {} before", earlier.join(", ")) };
+    journal::note(Note {
+        act: Act::Attach,
+        history: Some(registration.history),
+        table: Some(table.to_owned()),
+        sentence: format!("{table} was attached{rows}{before}"),
+        details: journaled::attach_details(registration, &live::of_history(registration.relation), &earlier),
+    });
 }
 
 fn registration(request: &Request<'_>) -> Registration {
     let history = HistoryId(request.history_id.unwrap_or_else(epochs::random_id));
     if registry::registrations().iter().any(|row| row.history == history) {
-        Report::from(AdminError::IdInUse { id: epochs::uuid_text(&history.0) }).raise();
+        Report::from(AdminError::IdInUse { id: uuid_text(&history.0) }).raise();
     }
     Registration {
         history,

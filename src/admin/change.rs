@@ -35,7 +35,7 @@ const DETACH: &str = "detach";
 /// The line that says that a constraint was added.
 const CONSTRAINT: &str = "constraint";
 
-/// Called after a DDL command on a table; `changes` are the lines of `pg::ddl`.
+/// After a DDL command on a table; `changes` are the lines of `pg::ddl`.
 pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
     if is_administering() || !relation::exists(relation) {
         return;
@@ -68,7 +68,7 @@ pub fn follow(relation: u32, renamed: Renamed, changes: &str) {
     }
 }
 
-/// Called after a type or a schema got another name: the columns are what they were.
+/// After a type or a schema got another name: the columns are what they were.
 pub fn follow_type_names() {
     for registration in registry::registrations().into_iter().filter(|row| row.is_attached()) {
         if relation::exists(registration.relation) {
@@ -112,7 +112,7 @@ fn release_detached_leaves() -> Result<(), AdminError> {
     for (partition, table) in configuration::unregistered() {
         let empty = spi::execute(&format!("SELECT FROM {table} LIMIT 1")).is_empty();
         if !empty {
-            return Err(AdminError::LeafHasEntries { leaf: table });
+            return Err(AdminError::LeafHasEntries { leaf: table, action: "detach" });
         }
         leaves::release_members(partition);
     }

@@ -4,8 +4,8 @@ use super::error::AdminError;
 use super::{administering, attach, epochs, leaves, preconditions};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::{clock, relation, spi};
-use crate::record::{definition, registry};
-use crate::seal::transaction;
+use crate::record::journal::{self, Act, Note};
+use crate::record::{definition, journaled, registry};
 
 /// Takes triggers, guard and NOT NULL away and keeps the columns. Works without a key, too.
 pub fn detach(relation: u32) -> String {
@@ -25,7 +25,16 @@ pub fn detach(relation: u32) -> String {
         registration.detached_by = Some(attach::user_name());
         let record_key = definition::record_key(&registration);
         epochs::mark_detached(&registration, record_key.as_ref());
+        // Without a key the mark stays unproven, and verification says so.
+        if journal::obstacle().is_none() {
+            journal::note(Note {
+                act: Act::Detach,
+                history: Some(registration.history),
+                table: Some(table.clone()),
+                sentence: format!("{table} was detached"),
+                details: journaled::detach_details(&registration),
+            });
+        }
     });
-    transaction::detaches(registration.history);
     format!("{table} is not sealed any more; its entries and their signatures stay")
 }

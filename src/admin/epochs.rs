@@ -1,8 +1,11 @@
 //! Opens epochs: the record, its digest in the history's row, and both macs.
 
 use crate::key::{self, Key};
-use crate::pg::{invalidation, spi, user};
+use crate::pg::{invalidation, relation, spi, user};
 use crate::record::epoch::{self, EpochColumn, EpochRecord};
+use crate::record::identity::uuid_text;
+use crate::record::journal::{self, Act, Note};
+use crate::record::journaled;
 use crate::record::registry::{Registration, StoredEpoch};
 use pgseal_chain::{HistoryKeys, RecordKey};
 
@@ -28,7 +31,7 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
     let mut stored = StoredEpoch {
         history: registration.history,
         number: registration.epoch + 1,
-        record: as_jsonb_text(&record.to_json().to_string()),
+        record: spi::jsonb_text(&record.to_json()),
         mac: Vec::new(),
     };
     stored.mac = stored.expected_mac(&record_key).to_vec();
@@ -42,18 +45,33 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
             id_literal(registration),
             stored.number,
             spi::literal(&stored.record),
-            bytea_literal(&stored.mac)
+            spi::bytea_literal(&stored.mac)
         ));
         spi::execute(&format!(
             "UPDATE seal.history SET epoch = {}, epoch_digest = {}, tenant_column = {}, mac = {} WHERE history_id = {}",
             registration.epoch,
-            bytea_literal(&registration.epoch_digest),
+            spi::bytea_literal(&registration.epoch_digest),
             text_literal(registration.tenant_column.as_deref()),
-            bytea_literal(&registration.mac),
+            spi::bytea_literal(&registration.mac),
             id_literal(registration)
         ));
     });
     invalidation::invalidate(registration.relation);
+    let table = relation::name_of(registration.relation);
+    let columns: Vec<&str> = record.columns.iter().map(|column| column.name.as_str()).collect();
+    let what = if record.baseline { " of rows that were there before" } else { "" };
+    journal::note(Note {
+        act: Act::Epoch,
+        history: Some(registration.history),
+        sentence: format!(
+            "epoch {} of {table}{what} signs {} with key {}",
+            registration.epoch,
+            columns.join(", "),
+            record.key_id
+        ),
+        details: journaled::epoch_details(&stored, registration.tenant_column.as_deref()),
+        table: Some(table),
+    });
 }
 
 /// Writes a new history's row, without an epoch yet.
@@ -68,7 +86,7 @@ pub fn register(registration: &Registration) {
             text_literal(registration.tenant_column.as_deref()),
             int_literal(registration.max_chains),
             int_literal(registration.window_months),
-            time_literal(registration.attached_at),
+            spi::time_literal(registration.attached_at),
             spi::literal(&registration.attached_by),
         ));
     });
@@ -80,19 +98,13 @@ pub fn mark_detached(registration: &Registration, record_key: Option<&RecordKey>
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(
             "UPDATE seal.history SET detached_at = {}, detached_by = {}, detach_mac = {} WHERE history_id = {}",
-            registration.detached_at.map_or("NULL".to_owned(), time_literal),
+            registration.detached_at.map_or("NULL".to_owned(), spi::time_literal),
             text_literal(registration.detached_by.as_deref()),
-            mac.map_or("NULL".to_owned(), |mac| bytea_literal(&mac)),
+            mac.map_or("NULL".to_owned(), |mac| spi::bytea_literal(&mac)),
             id_literal(registration)
         ));
     });
     invalidation::invalidate(registration.relation);
-}
-
-/// The text that the server makes of this JSON: what is digested and signed.
-fn as_jsonb_text(json: &str) -> String {
-    spi::value(spi::execute(&format!("SELECT {}::pg_catalog.jsonb::pg_catalog.text", spi::literal(json))))
-        .unwrap_or_default()
 }
 
 /// 16 random bytes with the marks of a version 4 UUID.
@@ -104,18 +116,8 @@ pub fn random_id() -> [u8; 16] {
     id
 }
 
-pub fn uuid_text(id: &[u8; 16]) -> String {
-    let mut text = Vec::with_capacity(38);
-    pgseal_document::write_uuid(id, &mut text);
-    String::from_utf8_lossy(&text).trim_matches('"').to_owned()
-}
-
 fn id_literal(registration: &Registration) -> String {
     format!("'{}'::pg_catalog.uuid", uuid_text(&registration.history.0))
-}
-
-fn bytea_literal(bytes: &[u8]) -> String {
-    format!("'\\x{}'::pg_catalog.bytea", hex::encode(bytes))
 }
 
 fn text_literal(text: Option<&str>) -> String {
@@ -124,9 +126,4 @@ fn text_literal(text: Option<&str>) -> String {
 
 fn int_literal(number: Option<i32>) -> String {
     number.map_or("NULL".to_owned(), |number| number.to_string())
-}
-
-/// A time given in µs since 2000-01-01 UTC.
-fn time_literal(micros: i64) -> String {
-    format!("('2000-01-01 00:00:00+00'::pg_catalog.timestamptz + {micros} * '1 microsecond'::pg_catalog.interval)")
 }

@@ -53,7 +53,7 @@ pub enum AdminError {
     IdInUse { id: String },
     #[error("cannot {action} column \"{column}\" of history \"{table}\"")]
     SignedColumn { table: String, column: String, action: &'static str },
-    #[error("cannot drop, rename or change the type of a seal column of history \"{table}\"")]
+    #[error("cannot drop, rename or change a seal column of history \"{table}\"")]
     SealColumn { table: String },
     #[error("rule \"{rule}\" of table \"{table}\" changes what INSERT does")]
     InsertRule { table: String, rule: String },
@@ -61,8 +61,26 @@ pub enum AdminError {
     InTheWay { table: String, what: String },
     #[error("column \"{column}\" cannot be added to history \"{table}\" with a default that differs from row to row")]
     VolatileDefault { table: String, column: String },
-    #[error("cannot detach partition \"{leaf}\" from a history: it has sealed entries")]
-    LeafHasEntries { leaf: String },
+    #[error("cannot {action} partition \"{leaf}\" from a history: it has sealed entries")]
+    LeafHasEntries { leaf: String, action: &'static str },
+    #[error("cannot detach partition \"{leaf}\" from a history concurrently")]
+    DetachConcurrently { leaf: String },
+    #[error("cannot drop table \"{table}\": it is a history")]
+    DropHistory { table: String },
+    #[error("cannot drop extension pgseal while histories are attached")]
+    ExtensionInUse { tables: Vec<String> },
+    #[error("cannot change the triggers of pgseal on table \"{table}\"")]
+    OwnTrigger { table: String, history: String },
+    #[error("cannot drop the index on (seal_chain, seal_seq) of table \"{table}\"")]
+    SealIndex { table: String },
+    #[error("trigger \"{trigger}\" of history \"{table}\" would run after the row was signed")]
+    NewLaterTrigger { table: String, trigger: String },
+    #[error("rule \"{rule}\" would change what INSERT does to history \"{table}\"")]
+    NewInsertRule { table: String, rule: String },
+    #[error("cannot change type {type_name}: history \"{table}\" uses it")]
+    UsedType { table: String, type_name: String },
+    #[error("history \"{table}\" cannot become a partition or a child of another table")]
+    BecomesChild { table: String },
     #[error("the records of history \"{table}\" were changed outside pgseal")]
     Altered { table: String, sentence: String },
 }
@@ -71,9 +89,10 @@ impl AdminError {
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
-            AdminError::WrongKind { .. } | AdminError::IsLeaf { .. } | AdminError::Inherits { .. } => {
-                ERRCODE_WRONG_OBJECT_TYPE
-            }
+            AdminError::WrongKind { .. }
+            | AdminError::IsLeaf { .. }
+            | AdminError::Inherits { .. }
+            | AdminError::BecomesChild { .. } => ERRCODE_WRONG_OBJECT_TYPE,
             AdminError::NoTable => ERRCODE_NULL_VALUE_NOT_ALLOWED,
             AdminError::NotOwner { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             AdminError::AlreadyAttached { .. } | AdminError::IdInUse { .. } => ERRCODE_DUPLICATE_OBJECT,
@@ -90,6 +109,14 @@ impl AdminError {
             | AdminError::InTheWay { .. }
             | AdminError::InsertRule { .. }
             | AdminError::LaterTrigger { .. }
+            | AdminError::DetachConcurrently { .. }
+            | AdminError::DropHistory { .. }
+            | AdminError::ExtensionInUse { .. }
+            | AdminError::OwnTrigger { .. }
+            | AdminError::SealIndex { .. }
+            | AdminError::NewLaterTrigger { .. }
+            | AdminError::NewInsertRule { .. }
+            | AdminError::UsedType { .. }
             | AdminError::LeafHasEntries { .. } => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             _ => ERRCODE_FEATURE_NOT_SUPPORTED,
         }
@@ -121,7 +148,23 @@ impl AdminError {
             }
             AdminError::LeafHasEntries { .. } => "Their positions would be missing from their chains.".into(),
             AdminError::Altered { sentence, .. } => format!("What was found: {sentence}."),
-            AdminError::LaterTrigger { .. } => {
+            AdminError::DetachConcurrently { .. } => {
+                "Only an empty partition can be detached, and whether it is empty must be known at the end.".into()
+            }
+            AdminError::DropHistory { .. } => {
+                "Its entries would be gone, and verification would report them as missing.".into()
+            }
+            AdminError::ExtensionInUse { tables } => format!("Attached: {}.", tables.join(", ")),
+            AdminError::OwnTrigger { .. } => {
+                "Without them rows would not be sealed, or sealed ones could be changed.".into()
+            }
+            AdminError::SealIndex { .. } => "Without it no row could be sealed.".into(),
+            AdminError::NewInsertRule { .. } => "Rows would not be stored as the application sent them.".into(),
+            AdminError::UsedType { .. } => {
+                "Values in sealed entries would be printed differently and could not be verified any more.".into()
+            }
+            AdminError::BecomesChild { .. } => "Changes of that table would reach into the history.".into(),
+            AdminError::LaterTrigger { .. } | AdminError::NewLaterTrigger { .. } => {
                 "BEFORE INSERT triggers fire in the order of their names, the seal trigger must be the last.".into()
             }
             _ => return None,
@@ -135,7 +178,7 @@ impl AdminError {
             }
             AdminError::WrongKind { .. } => "Attach the table that stores the rows.".into(),
             AdminError::NoKey { fault, .. } => fault.remedy(),
-            AdminError::NoTable => "Name a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN').".into(),
+            AdminError::NoTable => "Name a table, in quotes: 'TABLE'.".into(),
             AdminError::NotOwner { .. } => "Ask its owner, or a superuser, to run it.".into(),
             AdminError::AlreadyAttached { table } => {
                 format!(
@@ -191,6 +234,30 @@ impl AdminError {
             AdminError::VolatileDefault { column, .. } => format!(
                 "Add column {column} without DEFAULT, then: ALTER TABLE … ALTER COLUMN {column} SET DEFAULT … ."
             ),
+            AdminError::DetachConcurrently { .. } => "Run it without CONCURRENTLY.".into(),
+            AdminError::DropHistory { table } | AdminError::BecomesChild { table } => {
+                format!("To give the table up as a history first: SELECT seal.detach({}).", literal(table))
+            }
+            AdminError::ExtensionInUse { tables } => {
+                let first = tables.first().map(|table| literal(table)).unwrap_or_default();
+                format!("To give each up as a history first: SELECT seal.detach({first}).")
+            }
+            AdminError::OwnTrigger { table, history } => format!(
+                "Name the trigger that you mean: ALTER TABLE {table} DISABLE TRIGGER … . To give the table up as a history: SELECT seal.detach({}).",
+                literal(history)
+            ),
+            AdminError::SealIndex { table } => {
+                format!("Leave it, or make another one first: CREATE UNIQUE INDEX ON {table} (seal_chain, seal_seq).")
+            }
+            AdminError::NewLaterTrigger { trigger, .. } => {
+                format!("Give it a name that sorts before zzz_pgseal_seal, such as \"a_{trigger}\".")
+            }
+            AdminError::NewInsertRule { .. } => {
+                "Use a trigger AFTER INSERT, or a rule on a view in front of the table.".into()
+            }
+            AdminError::UsedType { .. } => {
+                "Create a new type, add a new column of it, and leave the old column as it is.".into()
+            }
             AdminError::LeafHasEntries { .. } => {
                 "Leave it attached. Old entries go by pruning, which keeps the chains whole.".into()
             }

@@ -4,7 +4,7 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, detach, preconditions};
+use super::{change, detach, guard, preconditions};
 use crate::pg::error::OrRaise;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
@@ -37,17 +37,8 @@ fn detach_history(history: Oid) -> String {
 }
 
 #[pg_extern(sql = false)]
-fn follow_definition(relation: Oid, column: i32, changes: Option<&str>) {
-    change::follow(relation.to_u32(), Renamed::AtPlace(column), changes.unwrap_or_default());
-}
-
-#[pg_extern(sql = false)]
-fn follow_type_names() {
-    change::follow_type_names();
-}
-
-#[pg_extern(sql = false)]
 fn open_epoch(history: Oid) {
     preconditions::require_ownership(history.to_u32()).or_raise();
     change::follow(history.to_u32(), Renamed::TheOnlyOne, change::ATTACH);
+    guard::accept_columns(history.to_u32());
 }

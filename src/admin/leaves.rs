@@ -1,12 +1,11 @@
 //! What every table of a history has: triggers, the seal index, NOT NULL.
 
-use super::preconditions::SEAL_TRIGGER;
+use super::administering;
 use crate::pg::relation::{self, Relation};
 use crate::pg::spi;
 use crate::record::columns::{self, SEAL_COLUMNS};
+use crate::record::shape::{GUARD_TRIGGER, SEAL_TRIGGER, TRUNCATE_TRIGGER};
 
-const GUARD_TRIGGER: &str = "zzz_pgseal_guard";
-const TRUNCATE_TRIGGER: &str = "zzz_pgseal_truncate";
 const BASELINE_TRIGGER: &str = "zzz_pgseal_baseline";
 
 /// A table of a history: the root, an intermediate partition or a leaf.
@@ -69,6 +68,24 @@ fn enable_always(table: &str, trigger: &str) {
     for statement in spi::column(statements) {
         spi::execute(&statement);
     }
+}
+
+/// Has the guards of a table of a history, and of those below it, fire in every replication role
+/// again: ENABLE TRIGGER ALL and USER take that from them. Opens no table whose guards are right.
+pub fn guard_always(relation: u32) {
+    let statements = spi::execute(&format!(
+        "WITH RECURSIVE part (oid) AS (
+            SELECT {relation}::pg_catalog.oid
+            UNION ALL SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid)
+         SELECT pg_catalog.format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', t.tgrelid::pg_catalog.regclass, t.tgname)
+           FROM part JOIN pg_catalog.pg_trigger t ON t.tgrelid = part.oid
+          WHERE t.tgfoid = 'seal.refuse_change'::pg_catalog.regproc AND t.tgenabled = 'O'"
+    ));
+    administering(|| {
+        for statement in spi::column(statements) {
+            spi::execute(&statement);
+        }
+    });
 }
 
 /// Adds whatever a member lacks of index and guards; the root's row triggers reach leaves by

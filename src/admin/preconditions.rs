@@ -5,9 +5,7 @@ use crate::pg::relation::{self, Relation};
 use crate::pg::spi::{self, TextRow};
 use crate::record::columns;
 use crate::record::registry;
-
-/// The name of the trigger that seals: sorts after any usual name.
-pub const SEAL_TRIGGER: &str = "zzz_pgseal_seal";
+use crate::record::shape::SEAL_TRIGGER;
 
 fn cell(rows: &[TextRow], column: usize) -> Option<&str> {
     rows.first()?.get(column)?.as_deref()

@@ -1,5 +1,6 @@
 //! Why there is no usable key. No variant can hold a byte of one.
 
+use crate::command::CommandError;
 use pgseal_chain::KeyError;
 use thiserror::Error;
 
@@ -17,20 +18,25 @@ pub enum KeyFault {
     NotAFile { path: String },
     #[error("pgseal.key is not hexadecimal text")]
     InlineNotHex,
-    #[error("pgseal.key_command could not be started: {reason}")]
-    NotStarted { reason: String },
     #[error("pgseal.key_command gave no key within {seconds} s and was killed")]
     TimedOut { seconds: u64 },
-    #[error("pgseal.key_command ended with {status}{stderr}")]
-    CommandFailed { status: String, stderr: String },
-    #[error("pgseal.key_command printed more than {0} bytes")]
-    TooMuchOutput(usize),
+    #[error("pgseal.key_command {0}")]
+    Command(CommandError),
     #[error("{origin}: {error}")]
     Malformed { origin: &'static str, error: KeyError },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
     #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
     OtherId { wanted: String, have: &'static str },
+}
+
+impl From<CommandError> for KeyFault {
+    fn from(error: CommandError) -> KeyFault {
+        match error {
+            CommandError::TimedOut { seconds } => KeyFault::TimedOut { seconds },
+            other => KeyFault::Command(other),
+        }
+    }
 }
 
 impl KeyFault {
@@ -61,10 +67,7 @@ impl KeyFault {
             KeyFault::InlineNotHex => {
                 format!("Write at least 64 hexadecimal digits (openssl rand -hex 32), {restart}.")
             }
-            KeyFault::NotStarted { .. }
-            | KeyFault::TimedOut { .. }
-            | KeyFault::CommandFailed { .. }
-            | KeyFault::TooMuchOutput(_) => {
+            KeyFault::TimedOut { .. } | KeyFault::Command(_) => {
                 format!(
                     "Run the command by hand as the server's user; it must print the key and end with status 0. {}.",
                     "Then restart the server"

@@ -1,6 +1,5 @@
 //! The sealing secret: where it comes from, and the one copy that every backend inherits.
 
-mod command;
 mod fault;
 mod source;
 

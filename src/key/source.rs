@@ -1,7 +1,7 @@
 //! The three places a secret can come from; exactly one is set.
 
-use super::command;
 use super::fault::KeyFault;
+use crate::command::ShellCommand;
 use crate::settings;
 use pgseal_chain::Secret;
 use std::fs::File;
@@ -49,9 +49,7 @@ impl Source {
 
     pub fn fetch(&self, key_id: &str) -> Result<Secret, KeyFault> {
         let text = match self {
-            Source::Command(command) => {
-                command::output(&with_id(command, key_id), settings::key_command_timeout(), MAX_BYTES)?
-            }
+            Source::Command(command) => print_secret(&with_id(command, key_id))?,
             Source::File(path) => read_private_file(&with_id(path, key_id))?,
             Source::Inline(text) => {
                 if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -66,6 +64,12 @@ impl Source {
 
 fn with_id(template: &str, key_id: &str) -> String {
     template.replace("%k", key_id)
+}
+
+fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+    let time_limit = settings::key_command_timeout();
+    let command = ShellCommand { line: command, input: None, time_limit, max_output: MAX_BYTES };
+    Ok(command.run(&|| false)?)
 }
 
 fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {

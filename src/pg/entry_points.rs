@@ -4,13 +4,16 @@
 use super::aggregate;
 use super::attributes;
 use super::ddl;
+use super::error::Report;
 use super::row::Cells;
+use super::statement;
 use super::trigger::TriggerCall;
+use crate::admin::guard as ddl_guard;
 use crate::seal::{guard, trigger};
 use crate::verify::audit::AuditState;
 use crate::verify::{document, locate::LocateState};
-use pgrx::pg_sys;
 use pgrx::pg_sys::panic::pgrx_extern_c_guard;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 /// A function with the server's version-1 calling convention around `$body`.
 macro_rules! c_function {
@@ -45,6 +48,14 @@ c_function!(
     pgseal_document_of, pg_finfo_pgseal_document_of, document_of
 );
 c_function!(
+    /// `seal.before_ddl()`: event trigger ON ddl_command_start.
+    pgseal_before_ddl, pg_finfo_pgseal_before_ddl, before_ddl
+);
+c_function!(
+    /// `seal.after_ddl()`: event trigger ON ddl_command_end.
+    pgseal_after_ddl, pg_finfo_pgseal_after_ddl, after_ddl
+);
+c_function!(
     /// `seal.table_changes(pg_ddl_command)`.
     pgseal_table_changes, pg_finfo_pgseal_table_changes, table_changes
 );
@@ -70,6 +81,42 @@ unsafe fn refuse_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     let call = unsafe { TriggerCall::from_call(fcinfo) };
     guard::refuse(&call)
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn before_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the caller's promise; the data is valid during the call.
+    let statement = unsafe { statement::of_event(event_of(fcinfo)) };
+    ddl_guard::before(&statement);
+    pg_sys::Datum::null()
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn after_ddl(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the caller's promise; the data is valid during the call.
+    let tag = unsafe { statement::tag_of(event_of(fcinfo)) };
+    ddl_guard::after(&tag);
+    pg_sys::Datum::null()
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn event_of(fcinfo: pg_sys::FunctionCallInfo) -> *const pg_sys::EventTriggerData {
+    // SAFETY: the caller's promise; the context's tag tells whether it is an event trigger's call.
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_EventTriggerData {
+            Report::new(
+                PgSqlErrorCode::ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED,
+                "an event trigger function of pgseal was called without an event",
+            )
+            .hint("CREATE EXTENSION makes the event triggers; the functions are not called by hand.")
+            .raise();
+        }
+        context.cast()
+    }
 }
 
 /// # Safety

@@ -12,6 +12,8 @@ pub enum Sees {
     Stored,
     /// Those of transactions in progress as well.
     Pending,
+    /// Those of the active snapshot.
+    Snapshot,
 }
 
 struct Scan {
@@ -50,6 +52,7 @@ pub fn visit(
         let snapshot = match sees {
             Sees::Stored => &raw mut pg_sys::SnapshotSelfData,
             Sees::Pending => &raw mut dirty,
+            Sees::Snapshot => pg_sys::GetActiveSnapshot(),
         };
         let mut keys = [pg_sys::ScanKeyData::default(); 2];
         let chain = pgrx::rust_str_to_text_p(chain);

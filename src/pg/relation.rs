@@ -35,8 +35,39 @@ impl Relation {
         if raw.is_null() { None } else { Some(Relation { raw }) }
     }
 
+    /// The catalog of databases, which also a process without a database can open.
+    pub fn databases() -> Relation {
+        // SAFETY: a shared catalog that is nailed in the relation cache of every process.
+        let raw =
+            unsafe { pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+        Relation { raw }
+    }
+
+    /// Opens with ACCESS SHARE if that lock is free; `None` also if it is not.
+    pub fn open_at_once(oid: u32) -> Option<Relation> {
+        let mode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        // SAFETY: any oid may be locked; the relation is opened under the lock just taken, which
+        // closing it releases.
+        unsafe {
+            if !pg_sys::ConditionalLockRelationOid(oid.into(), mode) {
+                return None;
+            }
+            let raw = pg_sys::try_relation_open(oid.into(), pg_sys::NoLock as pg_sys::LOCKMODE);
+            if raw.is_null() {
+                pg_sys::UnlockRelationOid(oid.into(), mode);
+                return None;
+            }
+            Some(Relation { raw })
+        }
+    }
+
     pub(super) fn raw(&self) -> pg_sys::Relation {
         self.raw
+    }
+
+    pub fn oid(&self) -> u32 {
+        // SAFETY: an open relation.
+        unsafe { (*self.raw).rd_id }.to_u32()
     }
 
     /// Live columns in the order of the table.
@@ -77,7 +108,21 @@ impl Relation {
 
     /// The unique, valid index on (seal_chain, seal_seq) of this table.
     pub fn seal_index(&self) -> Option<u32> {
-        let wanted = [c"seal_chain", c"seal_seq"].map(|name| {
+        self.seal_indexes().first().copied()
+    }
+
+    /// All of them: somebody may have made a second one.
+    pub fn seal_indexes(&self) -> Vec<u32> {
+        self.unique_indexes([c"seal_chain", c"seal_seq"])
+    }
+
+    /// The unique, valid index on these two columns.
+    pub fn unique_index(&self, columns: [&CStr; 2]) -> Option<u32> {
+        self.unique_indexes(columns).first().copied()
+    }
+
+    fn unique_indexes(&self, columns: [&CStr; 2]) -> Vec<u32> {
+        let wanted = columns.map(|name| {
             // SAFETY: a catalog lookup in an open relation; InvalidAttrNumber if absent.
             unsafe { pg_sys::get_attnum((*self.raw).rd_id, name.as_ptr()) }
         });
@@ -86,7 +131,7 @@ impl Relation {
         unsafe {
             let list = PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(self.raw));
             list.iter_oid()
-                .find(|&oid| {
+                .filter(|&oid| {
                     let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
                     let form = &*(*index).rd_index;
                     let keys = form.indkey.values.as_slice(form.indnatts.max(0) as usize);
@@ -101,6 +146,7 @@ impl Relation {
                     fits
                 })
                 .map(|oid| oid.to_u32())
+                .collect()
         }
     }
 }
@@ -189,4 +235,46 @@ pub fn lock_with_descendants(relation: u32) -> bool {
         pg_guard_ffi_boundary(|| find_all_inheritors(relation.into(), mode, std::ptr::null_mut()));
     }
     true
+}
+
+/// ACCESS SHARE locks for as long as one looks; released on drop.
+pub struct Held(Vec<u32>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for relation in &self.0 {
+            // SAFETY: locked in `hold` or `try_hold` and released only here.
+            unsafe { pg_sys::UnlockRelationOid((*relation).into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE) }
+        }
+    }
+}
+
+/// Waits until nobody else is changing the table.
+pub fn hold(relation: u32) -> Held {
+    // SAFETY: any oid may be locked.
+    unsafe { pg_sys::LockRelationOid(relation.into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+    Held(vec![relation])
+}
+
+/// Locks all these tables without waiting for anybody; `None` if one of them is being changed.
+pub fn try_hold(relations: &[u32]) -> Option<Held> {
+    let mut held = Held(Vec::with_capacity(relations.len()));
+    for relation in relations {
+        // SAFETY: any oid may be locked.
+        let locked = unsafe {
+            pg_sys::ConditionalLockRelationOid((*relation).into(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+        };
+        if !locked {
+            return None;
+        }
+        held.0.push(*relation);
+    }
+    Some(held)
+}
+
+/// The table that an index belongs to.
+pub fn table_of_index(index: u32) -> Option<u32> {
+    // SAFETY: a catalog lookup; InvalidOid if there is no such index.
+    let table = unsafe { pg_sys::IndexGetRelation(index.into(), true) };
+    (table != pg_sys::InvalidOid).then(|| table.to_u32())
 }

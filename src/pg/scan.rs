@@ -1,5 +1,6 @@
 //! Reads all rows of one of pgseal's own small tables, committed ones and this transaction's own.
 
+use super::index::Sees;
 use super::relation::Relation;
 use super::row::{Cells, Row};
 use pgrx::pg_sys;
@@ -21,11 +22,21 @@ impl Drop for Scan {
 
 /// Visits every row. Not an MVCC snapshot: a writer sees the configuration as it is now,
 /// whatever its own snapshot, and causes no serializable conflict.
-pub fn visit(table: &Relation, mut visitor: impl FnMut(Row<'_>)) {
-    // SAFETY: the relation is open; SnapshotSelf is static. Each row is read before the next.
+pub fn visit(table: &Relation, visitor: impl FnMut(Row<'_>)) {
+    visit_as(table, Sees::Stored, visitor);
+}
+
+/// Visits every row that `sees` shows.
+pub fn visit_as(table: &Relation, sees: Sees, mut visitor: impl FnMut(Row<'_>)) {
+    // SAFETY: the relation is open; the snapshot is static, or the active one, which stays active.
+    // Each row is read before the next.
     unsafe {
+        let snapshot = match sees {
+            Sees::Snapshot => pg_sys::GetActiveSnapshot(),
+            Sees::Stored | Sees::Pending => &raw mut pg_sys::SnapshotSelfData,
+        };
         let scan = Scan {
-            scan: pg_sys::table_beginscan(table.raw(), &raw mut pg_sys::SnapshotSelfData, 0, std::ptr::null_mut()),
+            scan: pg_sys::table_beginscan(table.raw(), snapshot, 0, std::ptr::null_mut()),
             slot: pg_sys::table_slot_create(table.raw(), std::ptr::null_mut()),
         };
         let forward = pg_sys::ScanDirection::ForwardScanDirection;

@@ -1,7 +1,7 @@
 //! What this server, database and process are.
 
 use pgrx::pg_sys;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 unsafe extern "C" {
     static max_prepared_xacts: c_int;
@@ -28,6 +28,15 @@ pub fn in_recovery() -> bool {
 pub fn database() -> u32 {
     // SAFETY: a global that is set before any query runs and never changes.
     unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// Name of that database.
+pub fn database_name() -> String {
+    // SAFETY: a catalog lookup inside a transaction; the name is a palloc'd string or NULL.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::MyDatabaseId);
+        if name.is_null() { String::new() } else { CStr::from_ptr(name).to_string_lossy().into_owned() }
+    }
 }
 
 pub fn database_exists(database: u32) -> bool {
@@ -76,4 +85,10 @@ pub fn serializable_and_not_deferrable() -> bool {
 /// Lets a cancel or a shutdown end a long loop.
 pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
+}
+
+/// Whether the session acts as a replica (`session_replication_role`): ordinary triggers rest.
+pub fn is_replica_session() -> bool {
+    // SAFETY: a setting's variable of this backend.
+    unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as c_int }
 }

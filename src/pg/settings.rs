@@ -1,7 +1,8 @@
-//! A text setting whose value nobody may read back.
+//! Settings: one whose value nobody may read back, and a search path that nobody else chose.
 
+use pgrx::pg_sys;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_guard};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 
 /// Defines a setting that only the configuration file can set at server start and that SHOW,
 /// `current_setting` and `pg_settings` never print.
@@ -36,5 +37,51 @@ unsafe extern "C-unwind" fn hidden() -> *const c_char {
 /// Makes any other setting with this prefix an error, so that a typing mistake is seen.
 pub fn reserve_prefix(prefix: &'static CStr) {
     // SAFETY: a static NUL-terminated string; called in _PG_init after all settings are defined.
-    unsafe { pgrx::pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) }
+}
+
+/// While alive, names and operators in SQL mean those of `pg_catalog`, whatever the session says,
+/// names are printed with their schema and without needless quotes, and queries run at once, without
+/// being compiled and without workers.
+pub struct PinnedPath {
+    level: c_int,
+}
+
+const PINNED: [(&CStr, &CStr); 4] = [
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"quote_all_identifiers", c"off"),
+    (c"jit", c"off"),
+    (c"max_parallel_workers_per_gather", c"0"),
+];
+
+impl PinnedPath {
+    pub fn pin() -> PinnedPath {
+        // SAFETY: as for a function's SET clauses: a nest level of its own, and values that any user
+        // may set. An ERROR ends the level with its transaction.
+        unsafe {
+            let level = pg_sys::NewGUCNestLevel();
+            for (name, value) in PINNED {
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    pg_sys::GucContext::PGC_USERSET,
+                    pg_sys::GucSource::PGC_S_SESSION,
+                    pg_sys::GucAction::GUC_ACTION_SAVE,
+                    true,
+                    0,
+                    false,
+                );
+            }
+            PinnedPath { level }
+        }
+    }
+}
+
+impl Drop for PinnedPath {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: ends the level that `pin` began; levels begun inside have ended.
+            unsafe { pg_sys::AtEOXact_GUC(true, self.level) }
+        }
+    }
 }

@@ -1,8 +1,11 @@
-//! pgseal's shared memory: the heads of all chains and one run secret per backend.
+//! pgseal's shared memory: the heads of all chains, what is known of each database's anchors, the
+//! launcher, and one run secret per backend.
 //!
 //! | what | guarded by | written by |
 //! |---|---|---|
-//! | head slots | LWLock `pgseal` 0 | the owner of the chain, at commit |
+//! | head slots | LWLock `pgseal` 0 | the owner of the chain, at commit; the anchor worker |
+//! | database slots | the same | who commits entries (`dirty`); the anchor worker (the rest) |
+//! | launcher slot | the same | the launcher and its workers |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
 use super::server;
@@ -16,6 +19,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 const TRANCHE: &CStr = c"pgseal";
 const HEADS: &CStr = c"pgseal heads";
 const RUNS: &CStr = c"pgseal verification runs";
+const DATABASES: &CStr = c"pgseal databases";
+const LAUNCHER: &CStr = c"pgseal launcher";
 
 /// Which chain a slot is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +51,124 @@ pub struct HeadSlot {
     /// A transaction that had sealed rolled back: look for a row at the next position.
     pub suspect: bool,
     pub mac: [u8; 32],
+    /// Position in the newest anchor that has this chain; 0: in none that is known.
+    pub anchored: u64,
 }
+
+/// What the server knows of one database's anchors. All zero: free.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct DatabaseSlot {
+    /// Oid; 0: the slot is free.
+    pub database: u32,
+    /// Something was committed since the worker looked.
+    pub dirty: bool,
+    /// Since when, µs since 2000-01-01 UTC.
+    pub dirty_since: i64,
+    /// The worker could not anchor all; it is to look again after a while.
+    pub pending: bool,
+    /// `number`, `at` and `mac` are those of the newest published anchor.
+    pub known: bool,
+    /// Number of the newest anchor; 0: there is none.
+    pub number: u64,
+    /// Its time, µs since 2000-01-01 UTC.
+    pub at: i64,
+    pub mac: [u8; 32],
+    /// Whether the worker looked for chains of before the server's start.
+    pub discovered: bool,
+    /// Whether it wrote a complete anchor since then.
+    pub completed: bool,
+    /// Chains of other places may still grow, see `record::anchor::Heads`.
+    pub adopting: bool,
+    /// Number of the newest anchor that listeners were told of.
+    pub notified: u64,
+    /// Number of the newest anchor that the witness command took.
+    pub witnessed: u64,
+    /// When either was last tried, µs since 2000-01-01 UTC; 0: never since the server's start.
+    pub witnessed_at: i64,
+    /// When the worker last ended well, µs since 2000-01-01 UTC; 0: never.
+    pub worked_at: i64,
+    /// What went wrong the last time; empty: nothing.
+    pub trouble: Text<252>,
+    /// Number of the anchor whose line waits for the witness command.
+    pub line_number: u64,
+    /// That line.
+    pub line: Text<1020>,
+    /// Since when the command runs, µs since 2000-01-01 UTC; 0: it does not.
+    pub witnessing_since: i64,
+    /// What the witness command complained about the last time; empty: nothing.
+    pub witness_trouble: Text<252>,
+}
+
+impl DatabaseSlot {
+    pub const FREE: DatabaseSlot = DatabaseSlot {
+        database: 0,
+        dirty: false,
+        dirty_since: 0,
+        pending: false,
+        known: false,
+        number: 0,
+        at: 0,
+        mac: [0; 32],
+        discovered: false,
+        completed: false,
+        adopting: false,
+        notified: 0,
+        witnessed: 0,
+        witnessed_at: 0,
+        worked_at: 0,
+        trouble: Text::EMPTY,
+        line_number: 0,
+        line: Text::EMPTY,
+        witnessing_since: 0,
+        witness_trouble: Text::EMPTY,
+    };
+}
+
+/// A short text in shared memory.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Text<const N: usize> {
+    length: u32,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Text<N> {
+    const EMPTY: Text<N> = Text { length: 0, bytes: [0; N] };
+
+    pub fn set(&mut self, text: &str) {
+        let length = text.floor_char_boundary(self.bytes.len());
+        self.bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.length = length as u32;
+    }
+
+    pub fn get(&self) -> String {
+        let bytes = self.bytes.get(..self.length as usize).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
+/// The process that starts anchor workers.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct LauncherSlot {
+    /// 0: it does not run.
+    pub pid: i32,
+    /// Its latch, valid while `pid` is not 0.
+    pub latch: *mut pg_sys::Latch,
+    /// Why it could not start a worker the last time; empty: it could.
+    pub trouble: Text<252>,
+}
+
+/// Everything that the lock guards.
+pub struct Shared<'a> {
+    pub heads: &'a mut [HeadSlot],
+    pub databases: &'a mut [DatabaseSlot],
+    pub launcher: &'a mut LauncherSlot,
+}
+
+/// In how many databases of a cluster histories can be sealed.
+pub const MAX_DATABASES: usize = 256;
 
 /// The secret of the verification that a backend is running; zero when none runs.
 #[derive(Clone, Copy)]
@@ -57,6 +179,8 @@ pub struct RunSlot {
 }
 
 static HEAD_SLOTS: AtomicPtr<HeadSlot> = AtomicPtr::new(ptr::null_mut());
+static DATABASE_SLOTS: AtomicPtr<DatabaseSlot> = AtomicPtr::new(ptr::null_mut());
+static LAUNCHER_SLOT: AtomicPtr<LauncherSlot> = AtomicPtr::new(ptr::null_mut());
 static RUN_SLOTS: AtomicPtr<RunSlot> = AtomicPtr::new(ptr::null_mut());
 static LOCK: AtomicPtr<pg_sys::LWLock> = AtomicPtr::new(ptr::null_mut());
 static PREVIOUS_REQUEST: OnceLock<pg_sys::shmem_request_hook_type> = OnceLock::new();
@@ -90,7 +214,8 @@ unsafe extern "C-unwind" fn request() {
         if let Some(Some(previous)) = PREVIOUS_REQUEST.get() {
             previous();
         }
-        pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + 1024);
+        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>();
+        pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
 }
@@ -107,7 +232,11 @@ unsafe extern "C-unwind" fn startup() {
         pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
         let heads = area::<HeadSlot>(HEADS, settings::max_heads());
         let runs = area::<RunSlot>(RUNS, run_slots());
+        let databases = area::<DatabaseSlot>(DATABASES, MAX_DATABASES);
+        let launcher = area::<LauncherSlot>(LAUNCHER, 1);
         pg_sys::LWLockRelease(guard);
+        DATABASE_SLOTS.store(databases, Ordering::Relaxed);
+        LAUNCHER_SLOT.store(launcher, Ordering::Relaxed);
         HEAD_SLOTS.store(heads, Ordering::Relaxed);
         RUN_SLOTS.store(runs, Ordering::Relaxed);
         LOCK.store(&raw mut (*pg_sys::GetNamedLWLockTranche(TRANCHE.as_ptr())).lock, Ordering::Relaxed);
@@ -150,19 +279,65 @@ fn hold(mode: pg_sys::LWLockMode::Type) -> LwLockGuard {
     LwLockGuard(lock)
 }
 
-/// Reads the head slots under the shared lock. The closure must be short and must not raise.
-pub fn read_heads<R>(f: impl FnOnce(&[HeadSlot]) -> R) -> R {
+/// Reads the slots under the shared lock. The closure must be short and must not raise.
+pub fn read<R>(f: impl FnOnce(&[HeadSlot], &[DatabaseSlot]) -> R) -> R {
     let _held = hold(pg_sys::LWLockMode::LW_SHARED);
-    // SAFETY: the area has max_heads slots, initialised at start-up; writers hold the lock
+    // SAFETY: the areas have these lengths and were initialised at start-up; writers hold the lock
     // exclusively.
-    f(unsafe { std::slice::from_raw_parts(HEAD_SLOTS.load(Ordering::Relaxed), settings::max_heads()) })
+    unsafe {
+        let heads = std::slice::from_raw_parts(HEAD_SLOTS.load(Ordering::Relaxed), settings::max_heads());
+        f(heads, std::slice::from_raw_parts(DATABASE_SLOTS.load(Ordering::Relaxed), MAX_DATABASES))
+    }
 }
 
-/// Changes the head slots under the exclusive lock. The closure must be short and must not raise.
-pub fn write_heads<R>(f: impl FnOnce(&mut [HeadSlot]) -> R) -> R {
+/// The launcher as it is now.
+pub fn read_launcher() -> LauncherSlot {
+    let _held = hold(pg_sys::LWLockMode::LW_SHARED);
+    // SAFETY: as in `read`.
+    unsafe { *LAUNCHER_SLOT.load(Ordering::Relaxed) }
+}
+
+/// Changes the slots under the exclusive lock. The closure must be short and must not raise.
+pub fn write<R>(f: impl FnOnce(Shared<'_>) -> R) -> R {
     let _held = hold(pg_sys::LWLockMode::LW_EXCLUSIVE);
-    // SAFETY: as in `read_heads`; the exclusive lock makes this the only reference.
-    f(unsafe { std::slice::from_raw_parts_mut(HEAD_SLOTS.load(Ordering::Relaxed), settings::max_heads()) })
+    // SAFETY: as in `read`; the exclusive lock makes these the only references.
+    unsafe {
+        f(Shared {
+            heads: std::slice::from_raw_parts_mut(HEAD_SLOTS.load(Ordering::Relaxed), settings::max_heads()),
+            databases: std::slice::from_raw_parts_mut(DATABASE_SLOTS.load(Ordering::Relaxed), MAX_DATABASES),
+            launcher: &mut *LAUNCHER_SLOT.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// Wakes the launcher, if it runs.
+pub fn wake_launcher() {
+    let launcher = read_launcher();
+    if launcher.pid != 0 && !launcher.latch.is_null() {
+        // SAFETY: a process latch lives in shared memory as long as the server; setting that of
+        // another process that took the place is harmless.
+        unsafe { pg_sys::SetLatch(launcher.latch) }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn launcher_ends(_code: i32, _arg: pg_sys::Datum) {
+    write(|shared| {
+        shared.launcher.pid = 0;
+        shared.launcher.latch = ptr::null_mut();
+    });
+}
+
+/// Makes this process the launcher, until it exits.
+pub fn become_launcher(pid: i32) {
+    // SAFETY: MyLatch of a background worker is the latch of its PGPROC in shared memory.
+    let latch = unsafe { pg_sys::MyLatch };
+    write(|shared| {
+        shared.launcher.pid = pid;
+        shared.launcher.latch = latch;
+    });
+    // SAFETY: the callback is a function of this library, which is never unloaded.
+    unsafe { pg_sys::on_shmem_exit(Some(launcher_ends), pg_sys::Datum::null()) }
 }
 
 /// The run slot of this backend, or of the leader for a parallel worker.

@@ -89,3 +89,19 @@ pub fn literal(text: &str) -> String {
 pub fn identifier(name: &str) -> String {
     pgrx::spi::quote_identifier(name)
 }
+
+/// A bytea constant for SQL text.
+pub fn bytea_literal(bytes: &[u8]) -> String {
+    format!("'\\x{}'::pg_catalog.bytea", hex::encode(bytes))
+}
+
+/// A time in µs since 2000-01-01 UTC for SQL text.
+pub fn time_literal(micros: i64) -> String {
+    format!("('2000-01-01 00:00:00+00'::pg_catalog.timestamptz + {micros} * '1 microsecond'::pg_catalog.interval)")
+}
+
+/// The text that the server makes of this JSON as jsonb: what is digested and signed.
+pub fn jsonb_text(json: &serde_json::Value) -> String {
+    value(execute(&format!("SELECT {}::pg_catalog.jsonb::pg_catalog.text", literal(&json.to_string()))))
+        .unwrap_or_default()
+}

@@ -30,13 +30,21 @@ pub enum SavepointEvent {
 type OnTransaction = fn(TransactionEvent);
 type OnSavepoint = fn(SavepointEvent);
 
-static HANDLERS: OnceLock<(OnTransaction, OnSavepoint)> = OnceLock::new();
+/// Room for two parts of pgseal.
+static HANDLERS: [OnceLock<(OnTransaction, OnSavepoint)>; 2] = [const { OnceLock::new() }; 2];
+
+fn handlers() -> impl Iterator<Item = &'static (OnTransaction, OnSavepoint)> {
+    HANDLERS.iter().filter_map(OnceLock::get)
+}
 
 /// Registers the two handlers for every later transaction of every backend. Call in `_PG_init`:
 /// callbacks run in reverse order of registration, so that what other libraries write at commit
-/// comes before ours.
+/// comes before ours. Our own handlers run in the order in which they were registered here.
 pub fn register(on_transaction: OnTransaction, on_savepoint: OnSavepoint) {
-    if HANDLERS.set((on_transaction, on_savepoint)).is_ok() {
+    let is_first = handlers().next().is_none();
+    let room = HANDLERS.iter().find(|place| place.get().is_none()).expect("room for every part of pgseal");
+    let _ = room.set((on_transaction, on_savepoint));
+    if is_first {
         // SAFETY: the callbacks are functions of this library, which is never unloaded.
         unsafe {
             pg_sys::RegisterXactCallback(Some(transaction_callback), std::ptr::null_mut());
@@ -56,7 +64,7 @@ unsafe extern "C-unwind" fn transaction_callback(event: pg_sys::XactEvent::Type,
         XACT_EVENT_ABORT => TransactionEvent::Aborted,
         _ => return,
     };
-    if let Some((handler, _)) = HANDLERS.get() {
+    for (handler, _) in handlers() {
         handler(event);
     }
     match event {
@@ -84,7 +92,7 @@ unsafe extern "C-unwind" fn savepoint_callback(
         SUBXACT_EVENT_ABORT_SUB => SavepointEvent::RolledBack { level },
         _ => return,
     };
-    if let Some((_, handler)) = HANDLERS.get() {
+    for (_, handler) in handlers() {
         handler(event);
     }
 }

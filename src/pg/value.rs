@@ -13,6 +13,11 @@ pub struct TypeOid;
 impl TypeOid {
     /// A row's place in its table.
     pub const TID: u32 = 27;
+    pub const BYTEA: u32 = 17;
+    pub const INT8: u32 = 20;
+    pub const INT4: u32 = 23;
+    pub const TEXT: u32 = 25;
+    pub const TIMESTAMPTZ: u32 = 1184;
     pub const JSONB: u32 = 3802;
 }
 
@@ -121,6 +126,13 @@ fn write_date_time(datum: pg_sys::Datum, type_oid: pg_sys::Oid, out: &mut Vec<u8
     out.push(b'"');
 }
 
+/// A timestamptz in UTC, without quotes.
+pub(super) fn write_timestamp(micros: i64, out: &mut Vec<u8>) {
+    let mut quoted = Vec::with_capacity(40);
+    write_date_time(pg_sys::Datum::from(micros), pg_sys::TIMESTAMPTZOID, &mut quoted);
+    out.extend(quoted.into_iter().filter(|byte| *byte != b'"'));
+}
+
 /// The bytes of a varlena value after its header, decompressed and fetched from TOAST if needed.
 pub struct Detoasted {
     original: *mut pg_sys::varlena,
@@ -154,6 +166,10 @@ impl Drop for Detoasted {
 impl Value<'_> {
     pub fn as_i64(&self) -> i64 {
         self.0.value() as i64
+    }
+
+    pub fn as_bool(&self) -> bool {
+        self.0.value() as u8 != 0
     }
 
     pub fn as_i32(&self) -> i32 {

@@ -1,11 +1,15 @@
 //! A history as its records define it, each record checked against its mac.
 
 use super::epoch::{self, EpochColumn, EpochRecord};
+use super::journal;
+use super::journaled::{self, Journaled};
 use super::registry::{self, Registration, StoredEpoch};
 use crate::key::{self, KeyFault};
+use crate::pg::index::Sees;
 use crate::pg::server;
 use crate::seal::heads;
-use pgseal_chain::{EpochKey, HistoryKeys, Mac, RecordKey, SaltKey};
+use pgseal_chain::{EpochKey, HistoryKeys, RecordKey, SaltKey};
+use sha2::{Digest, Sha256};
 
 /// One epoch, ready to seal or verify under.
 pub struct Epoch {
@@ -35,8 +39,14 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// As it is now.
     pub fn load(registration: Registration) -> Definition {
-        let stored = registry::epochs(registration.history);
+        Definition::load_as(registration, Sees::Stored)
+    }
+
+    /// With the epochs that `sees` shows.
+    pub fn load_as(registration: Registration, sees: Sees) -> Definition {
+        let stored = registry::epochs(registration.history, sees);
         let keys = keys_of(&registration, &stored);
         let mut alterations = Vec::new();
         if let Ok(keys) = &keys {
@@ -51,6 +61,22 @@ impl Definition {
             epochs,
             alterations,
         }
+    }
+
+    /// Adds what the journal says otherwise than the tables of settings.
+    pub fn compare(&mut self, journaled: Option<&Journaled>) {
+        let Some(journaled) = journaled else {
+            self.alterations.push(altered("the journal has no entry of this history"));
+            return;
+        };
+        let stored = registry::epochs(self.registration.history, Sees::Snapshot);
+        let differences = journaled.differences(&self.registration, &stored);
+        let alterations = differences.into_iter();
+        self.alterations.extend(alterations.map(|(sentence, expected, found)| Alteration {
+            sentence,
+            expected,
+            found,
+        }));
     }
 
     pub fn newest(&self) -> Option<&Epoch> {
@@ -68,8 +94,8 @@ impl Definition {
 }
 
 /// The history's keys, unless this server has another secret than the one that sealed it: none of
-/// its records is authentic then, the newest names another fingerprint, and the server has sealed
-/// nothing of it since its start. Without this, a wrong key would look like tampering.
+/// its records is authentic then and no journal entry, the newest names another fingerprint, and the
+/// server has sealed nothing of it since its start. Without this, a wrong key would look like tampering.
 fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<HistoryKeys, KeyFault> {
     let key = key::current()?;
     let keys = HistoryKeys::derive(&key.secret, registration.history);
@@ -79,7 +105,12 @@ fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<Histor
     let named = epochs.last().and_then(|epoch| EpochRecord::parse(&epoch.record).ok()).map(|record| record.fingerprint);
     let have = key::fingerprint(key);
     match named {
-        Some(wanted) if !any_authentic && wanted != have && !has_sealed(registration) => {
+        Some(wanted)
+            if !any_authentic
+                && wanted != have
+                && !has_sealed(registration)
+                && !journal::stored(Sees::Stored).iter().any(journal::Entry::is_authentic) =>
+        {
             Err(KeyFault::OtherKey { wanted, have })
         }
         _ => Ok(keys),
@@ -88,7 +119,7 @@ fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<Histor
 
 /// The key of a history's records, if this server has the one that sealed it.
 pub fn record_key(registration: &Registration) -> Option<RecordKey> {
-    keys_of(registration, &registry::epochs(registration.history)).ok().map(|keys| keys.record_key())
+    keys_of(registration, &registry::epochs(registration.history, Sees::Stored)).ok().map(|keys| keys.record_key())
 }
 
 fn has_sealed(registration: &Registration) -> bool {
@@ -99,8 +130,10 @@ fn altered(sentence: impl Into<String>) -> Alteration {
     Alteration { sentence: sentence.into(), expected: None, found: None }
 }
 
-fn mac_mismatch(sentence: String, expected: &Mac, found: &[u8]) -> Alteration {
-    Alteration { sentence, expected: Some(hex::encode(expected)), found: Some(hex::encode(found)) }
+/// The mac that would fit must never be told: it would authenticate what was changed.
+fn mac_mismatch(sentence: String, content: &impl std::fmt::Debug) -> Alteration {
+    let digest = Sha256::digest(format!("{content:?}").as_bytes());
+    Alteration { sentence, expected: None, found: Some(format!("content {}", hex::encode(&digest[..16]))) }
 }
 
 fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredEpoch], found: &mut Vec<Alteration>) {
@@ -108,7 +141,7 @@ fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredE
     let expected = registration.expected_mac(&key);
     if registration.mac != expected {
         let sentence = "the settings of this history in seal.history were changed outside pgseal".to_owned();
-        found.push(mac_mismatch(sentence, &expected, &registration.mac));
+        found.push(mac_mismatch(sentence, registration));
     }
     if registration.is_attached() && (registration.detached_by.is_some() || registration.detach_mac.is_some()) {
         found.push(altered("the row of this history in seal.history has parts of a detachment that never was"));
@@ -117,7 +150,7 @@ fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredE
         let expected = epoch.expected_mac(&key);
         if epoch.mac != expected {
             let sentence = format!("the record of epoch {} in seal.epoch was changed outside pgseal", epoch.number);
-            found.push(mac_mismatch(sentence, &expected, &epoch.mac));
+            found.push(mac_mismatch(sentence, epoch));
         }
     }
 }
@@ -194,7 +227,10 @@ pub fn attachment(row: &Registration) -> Attachment {
         return Attachment::Attached;
     }
     let Some(record_key) = record_key(row) else { return Attachment::Unjudged };
-    let authentic = row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
+    let journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let detached = journaled.get(&row.history).is_some_and(|journaled| journaled.detached.is_some());
+    let authentic = detached
+        && row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
         && row.mac == row.expected_mac(&record_key);
     if authentic { Attachment::Detached } else { Attachment::Doubtful }
 }

@@ -1,6 +1,15 @@
 //! What pgseal keeps about its histories, and how it notices that a record was changed.
 
+pub mod anchor;
+pub mod changes;
 pub mod columns;
 pub mod definition;
 pub mod epoch;
+pub mod identity;
+pub mod journal;
+pub mod journaled;
+pub mod live;
 pub mod registry;
+pub mod shape;
+pub mod tables;
+pub mod witness;

@@ -4,11 +4,12 @@
 //! now. Every row carries a mac over all its fields but the table's oid, which dump and restore
 //! change.
 
-use crate::pg::relation::Relation;
+use crate::pg::index::Sees;
 use crate::pg::row::Row;
 use crate::pg::scan;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::epoch;
+use crate::record::tables::Table;
 use pgseal_chain::{HistoryId, Mac, RecordKey};
 
 /// One row of `seal.history`.
@@ -91,15 +92,20 @@ impl StoredEpoch {
 
 /// Oid of `seal.history`, if the extension is installed in this database.
 pub fn catalog() -> Option<u32> {
-    scan::seal_table(c"history")
+    Table::History.oid()
 }
 
 /// All rows of `seal.history`, detached ones too. Rows with a NULL that pgseal never writes are
 /// returned with an empty or zero value, so that their mac does not fit.
 pub fn registrations() -> Vec<Registration> {
+    registrations_as(Sees::Stored)
+}
+
+/// The same, as `sees` shows them.
+pub fn registrations_as(sees: Sees) -> Vec<Registration> {
     let mut found = Vec::new();
-    if let Some(table) = catalog().and_then(Relation::open) {
-        scan::visit(&table, |row| found.push(registration(row)));
+    if let Some(table) = Table::History.open() {
+        scan::visit_as(&table, sees, |row| found.push(registration(row)));
     }
     found.sort_by_key(|registration| (registration.attached_at, registration.history.0));
     found
@@ -111,11 +117,11 @@ pub fn attached(relation: u32) -> Option<Registration> {
 }
 
 /// The epochs of a history, by number.
-pub fn epochs(history: HistoryId) -> Vec<StoredEpoch> {
+pub fn epochs(history: HistoryId, sees: Sees) -> Vec<StoredEpoch> {
     let mut found = Vec::new();
-    if let Some(table) = scan::seal_table(c"epoch").and_then(Relation::open) {
+    if let Some(table) = Table::Epoch.open() {
         let jsonb = ColumnType::new(TypeOid::JSONB);
-        scan::visit(&table, |row| {
+        scan::visit_as(&table, sees, |row| {
             let epoch = stored_epoch(row, &jsonb);
             if epoch.history == history {
                 found.push(epoch);

@@ -28,6 +28,10 @@ pub enum SealError {
     BadChainName { name: String },
     #[error("pgseal's shared memory has no room for another chain")]
     HeadsFull { slots: usize },
+    #[error("pgseal's anchors cannot be read")]
+    NoAnchors,
+    #[error("pgseal's shared memory has no room for another database")]
+    DatabasesFull { slots: usize },
     #[error("history \"{table}\" has no chain left for this transaction")]
     NoChain { table: String },
     #[error("a foreign row stands at position {position} of chain \"{chain}\"")]
@@ -38,10 +42,10 @@ impl SealError {
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {
-            SealError::HeadsFull { .. } => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             SealError::NoChain { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             SealError::SuppliedSealColumn { .. } => ERRCODE_GENERATED_ALWAYS,
-            SealError::ForeignRow { .. } | SealError::Altered { .. } => ERRCODE_DATA_CORRUPTED,
+            SealError::ForeignRow { .. } | SealError::Altered { .. } | SealError::NoAnchors => ERRCODE_DATA_CORRUPTED,
             SealError::WrongEvent { .. } => ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             SealError::BadChainName { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             _ => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -64,6 +68,10 @@ impl SealError {
                 "A chain name has 1 to 63 bytes, without slash, dot, white space and control characters.".into()
             }
             SealError::HeadsFull { slots } => format!("All {slots} slots are taken."),
+            SealError::NoAnchors => {
+                "Table seal.anchor is gone, has other columns than pgseal made it with, or lost its primary key.".into()
+            }
+            SealError::DatabasesFull { slots } => format!("Histories can be sealed in {slots} databases of a server."),
             SealError::NoChain { .. } => "Every chain it may use is closed or owned by another transaction.".into(),
             SealError::ForeignRow { .. } => "It was not written by pgseal's trigger in this transaction.".into(),
         }
@@ -85,6 +93,8 @@ impl SealError {
             SealError::WrongEvent { .. } => "Run: SELECT seal.detach(…) and seal.attach(…) to have the triggers made again.".into(),
             SealError::BadChainName { .. } => "Set pgseal.chain_name in postgresql.conf and restart the server.".into(),
             SealError::HeadsFull { .. } => "Raise pgseal.max_heads in postgresql.conf and restart the server.".into(),
+            SealError::NoAnchors => "Run: SELECT * FROM seal.findings(), and undo what was done to seal.anchor.".into(),
+            SealError::DatabasesFull { .. } => "Attach histories in fewer databases of this server.".into(),
             SealError::NoChain { .. } => "Run: SELECT * FROM seal.findings(), and see which chains were closed by a foreign row.".into(),
             SealError::ForeignRow { .. } => "Run: SELECT * FROM seal.findings(). The next transaction goes on in another chain.".into(),
         }

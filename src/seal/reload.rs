@@ -8,6 +8,7 @@ use crate::record::columns::{self, SealPlaces};
 use crate::record::definition::Definition;
 use crate::record::registry;
 use crate::verify::entry::{EntryChecker, Judgement, Scratch};
+use pgseal_chain::Mac;
 
 /// What the table says of a chain.
 #[derive(Debug, Clone, Copy)]
@@ -20,15 +21,44 @@ pub struct Reloaded {
 /// Looks leaf by leaf; the lock on each is released before the next is opened. A leaf without a
 /// seal index could hide the newest entry, so it is an error.
 pub fn reload(root: u32, chain: &str) -> Result<Reloaded, SealError> {
+    newest_in(root, chain, relation::with_descendants(root).into_iter().filter_map(Relation::open))
+}
+
+/// The same without waiting for any lock; `None` where one was taken, or a leaf cannot be looked
+/// through.
+pub fn reload_at_once(root: u32, chain: &str) -> Option<Reloaded> {
+    let leaves: Option<Vec<Relation>> =
+        relation::with_descendants(root).into_iter().map(Relation::open_at_once).collect();
+    newest_in(root, chain, leaves?.into_iter()).ok()
+}
+
+/// Whether the entry that something else remembers stands in its place. Waits for no lock; a table
+/// that is locked counts as having it.
+pub fn has_entry(root: u32, chain: &str, position: u64, mac: &Mac) -> bool {
+    let Ok(wanted) = i64::try_from(position) else { return false };
+    let mut found = false;
+    for leaf in relation::with_descendants(root) {
+        let Some(open) = Relation::open_at_once(leaf) else { return true };
+        let places = SealPlaces::find(&open.attributes());
+        if let (true, Some(seal_index), Some(places)) = (open.has_storage(), open.seal_index(), places) {
+            index::visit(&open, seal_index, chain, Some(wanted), Sees::Stored, |row| {
+                found |= row.get(places.mac).and_then(|value| value.as_mac()).as_ref() == Some(mac);
+                !found
+            });
+        }
+    }
+    found
+}
+
+fn newest_in(root: u32, chain: &str, parts: impl Iterator<Item = Relation>) -> Result<Reloaded, SealError> {
     let mut best = Reloaded { head: Head::START, blocked: false };
     let mut highest_foreign = 0;
     let Some(definition) = registry::attached(root).map(Definition::load) else {
         return Err(SealError::NotAttached { table: relation::name_of(root) });
     };
-    for leaf in relation::with_descendants(root) {
-        let Some(open) = Relation::open(leaf).filter(Relation::has_storage) else { continue };
+    for open in parts.filter(Relation::has_storage) {
         let (foreign, newest) = top_of_leaf(&definition, &open, chain)
-            .ok_or_else(|| SealError::NoIndex { table: relation::name_of(leaf) })?;
+            .ok_or_else(|| SealError::NoIndex { table: relation::name_of(open.oid()) })?;
         highest_foreign = highest_foreign.max(foreign);
         if let Some(head) = newest.filter(|head| head.position > best.head.position) {
             best.head = head;

@@ -9,12 +9,15 @@
 
 use super::error::SealError;
 use super::heads::{self, Head};
+use super::newest_anchor::NewestAnchor;
 use super::ownership::{self, Granted};
 use super::plan::SealPlan;
 use super::stored::{self, Fate, Place};
 use crate::pg::error::OrRaise;
 use crate::pg::executor;
+use crate::pg::shared_memory;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
+use crate::record::journal;
 use pgseal_chain::HistoryId;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -56,8 +59,8 @@ struct Transaction {
     before_commit_passed: bool,
     sealed_late: bool,
     baseline_of: Option<u32>,
-    /// Histories that this transaction detaches, unless it rolls back.
-    detaching: Vec<HistoryId>,
+    /// The extension is dropped at this level, with these detached histories.
+    dropped: Option<(Level, Vec<HistoryId>)>,
 }
 
 thread_local! {
@@ -70,6 +73,8 @@ thread_local! {
 pub struct Turn {
     pub chain: Rc<str>,
     pub head: Head,
+    /// The newest anchor that was published when the transaction came to own the chain.
+    pub anchor: NewestAnchor,
 }
 
 const TOP_LEVEL: Level = 1;
@@ -97,13 +102,17 @@ pub fn sealing_baseline<R>(relation: u32, work: impl FnOnce() -> R) -> R {
     result
 }
 
-pub fn is_sealing_baseline(relation: u32) -> bool {
-    OPEN.with_borrow(|open| open.baseline_of == Some(relation))
+/// The extension is being dropped, with these detached histories: memory forgets them once that is
+/// committed.
+pub fn forget_when_committed(histories: &[HistoryId]) {
+    OPEN.with_borrow_mut(|open| {
+        let (_, forgotten) = open.dropped.get_or_insert_with(|| (transaction::level(), Vec::new()));
+        forgotten.extend_from_slice(histories);
+    });
 }
 
-/// Remembers that this transaction detaches a history.
-pub fn detaches(history: HistoryId) {
-    OPEN.with_borrow_mut(|open| open.detaching.push(history));
+pub fn is_sealing_baseline(relation: u32) -> bool {
+    OPEN.with_borrow(|open| open.baseline_of == Some(relation))
 }
 
 impl Transaction {
@@ -126,7 +135,7 @@ impl Transaction {
         loop {
             let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.slot.chain()).collect();
             let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.history).copied().unwrap_or(0));
-            let granted = ownership::own(plan, preferred, &owned, &self.detaching)?;
+            let granted = ownership::own(plan, preferred, &owned)?;
             PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.history, granted.slot.chain()));
             history.chains.push(OwnedChain::new(granted));
             history.current = history.chains.len() - 1;
@@ -180,7 +189,7 @@ impl OwnedChain {
     }
 
     fn turn(&self) -> Turn {
-        Turn { chain: Rc::clone(&self.granted.name), head: self.head }
+        Turn { chain: Rc::clone(&self.granted.name), head: self.head, anchor: self.granted.anchor }
     }
 
     /// Whether the next row can continue this chain.
@@ -249,35 +258,52 @@ impl OwnedChain {
 
 /// Handler for the ends of transactions.
 pub fn on_transaction(event: TransactionEvent) {
+    if event == TransactionEvent::BeforePrepare {
+        journal::refuse_prepare();
+    }
+    let mut wake = false;
     match event {
-        TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => OPEN.with_borrow_mut(|open| {
-            open.settle_all().or_raise();
-            open.before_commit_passed = true;
-        }),
+        TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => {
+            OPEN.with_borrow_mut(|open| {
+                open.settle_all().or_raise();
+                open.before_commit_passed = true;
+            });
+            journal::write_queued();
+        }
         TransactionEvent::Committed => end(|open| {
             let late = open.sealed_late;
+            if let Some((_, histories)) = &open.dropped {
+                heads::forget(histories);
+            }
             for chain in open.chains() {
                 if late || chain.doubtful {
-                    heads::invalidate(chain.granted.slot);
+                    wake |= heads::invalidate(chain.granted.slot);
                 } else {
-                    heads::publish(chain.granted.slot, &chain.head);
+                    wake |= heads::publish(chain.granted.slot, &chain.head);
                 }
                 // Rolled back to before its only entries: nobody has looked at the next position.
                 if chain.suspect && !chain.has_sealed() {
-                    heads::suspect(chain.granted.slot);
+                    wake |= heads::suspect(chain.granted.slot);
                 }
             }
         }),
         TransactionEvent::Prepared => end(|open| {
             for chain in open.chains().filter(|chain| chain.has_sealed()) {
-                heads::invalidate(chain.granted.slot);
+                wake |= heads::invalidate(chain.granted.slot);
             }
         }),
         TransactionEvent::Aborted => end(|open| {
             for chain in open.chains() {
-                heads::suspect(chain.granted.slot);
+                wake |= heads::suspect(chain.granted.slot);
             }
         }),
+    }
+    match event {
+        TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => {}
+        ended => wake |= journal::transaction_ended(ended == TransactionEvent::Committed),
+    }
+    if wake {
+        shared_memory::wake_launcher();
     }
 }
 
@@ -285,7 +311,7 @@ pub fn on_transaction(event: TransactionEvent) {
 fn end(finish: impl FnOnce(&mut Transaction)) {
     let _ = OPEN.try_with(|open| {
         if let Ok(mut open) = open.try_borrow_mut() {
-            if !open.histories.is_empty() {
+            if !open.histories.is_empty() || open.dropped.is_some() {
                 finish(&mut open);
             }
             *open = Transaction::default();
@@ -295,8 +321,15 @@ fn end(finish: impl FnOnce(&mut Transaction)) {
 
 /// Handler for savepoints.
 pub fn on_savepoint(event: SavepointEvent) {
+    match event {
+        SavepointEvent::Released { level, parent } => journal::savepoint_released(level, parent),
+        SavepointEvent::RolledBack { level } => journal::savepoint_rolled_back(level),
+    }
     OPEN.with_borrow_mut(|open| match event {
         SavepointEvent::Released { level, parent } => open.chains().for_each(|chain| chain.release(level, parent)),
-        SavepointEvent::RolledBack { level } => open.chains().for_each(|chain| chain.roll_back(level)),
+        SavepointEvent::RolledBack { level } => {
+            open.dropped.take_if(|(dropped, _)| *dropped >= level);
+            open.chains().for_each(|chain| chain.roll_back(level));
+        }
     });
 }

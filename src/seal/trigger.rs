@@ -22,9 +22,6 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Newest anchor that an entry names; 0 while there is none.
-const NO_ANCHOR: u64 = 0;
-
 /// Seals the incoming row or ends the statement with an ERROR; never lets it through unsealed.
 pub fn seal(call: &TriggerCall<'_>) -> NewTuple {
     let plan = plan::of(call.relation(), call.function()).or_raise();
@@ -50,7 +47,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
     }
     let turn = transaction::next_turn(plan)?;
     let position = turn.head.position + 1;
-    let sealed_at = clock::now().max(turn.head.sealed_at);
+    let sealed_at = clock::now().max(turn.head.sealed_at).max(turn.anchor.at);
     let mac = SCRATCH.with_borrow_mut(|scratch| {
         let has_tenant = plan.tenant.as_ref().is_some_and(|tenant| tenant.write(row, &mut scratch.tenant));
         if let Err(malformed) = plan.document.write(row, &mut scratch.document) {
@@ -62,7 +59,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
             chain: turn.chain.as_bytes(),
             position,
             epoch: plan.epoch as u32,
-            anchor: NO_ANCHOR,
+            anchor: turn.anchor.number,
             sealed_at,
             tenant: has_tenant.then_some(scratch.tenant.as_slice()),
             prev: &turn.head.mac,
@@ -75,7 +72,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
         (places.chain, SealValue::Text(&turn.chain)),
         (places.seq, SealValue::Int8(position as i64)),
         (places.epoch, SealValue::Int4(plan.epoch)),
-        (places.anchor, SealValue::Int8(NO_ANCHOR as i64)),
+        (places.anchor, SealValue::Int8(turn.anchor.number as i64)),
         (places.at, SealValue::Time(sealed_at)),
         (places.prev, SealValue::Mac(&turn.head.mac)),
         (places.mac, SealValue::Mac(&mac)),

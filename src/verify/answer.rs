@@ -1,17 +1,21 @@
 //! From what was found to what an auditor reads.
 
-use super::configuration;
 use super::locate::RowKey;
 use super::run::{self, NodeCount, Outcome};
+use super::{acknowledge, configuration};
 use crate::pg::error::Report;
-use crate::pg::{relation, server, snapshot, spi};
+use crate::pg::index::Sees;
+use crate::pg::{relation, server, snapshot, spi, user};
 use crate::record::definition::{self, Attachment};
+use crate::record::journal;
+use crate::record::journaled::{self, Journaled};
 use crate::record::registry::{self, Registration};
+use crate::record::tables;
 use crate::seal::heads;
 use crate::settings;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{Finding, Findings, Kind, Verdict};
-use std::collections::BTreeSet;
+use pgseal_chain::{Finding, Findings, HistoryId, Kind, Verdict, WitnessLine};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line of `seal.verify_history`.
 pub struct Line {
@@ -21,6 +25,8 @@ pub struct Line {
     pub count: NodeCount,
     pub window_start: Option<i64>,
     pub findings: u64,
+    /// Those that nobody has acknowledged.
+    pub findings_new: u64,
     pub findings_before_window: u64,
     pub basis: String,
     pub next_step: String,
@@ -37,6 +43,8 @@ pub struct Question<'a> {
     pub tenant: Option<&'a str>,
     /// Oid of a table or one of its leaves; `None` for all histories.
     pub history: Option<u32>,
+    /// What somebody outside the server saw.
+    pub witness: Option<&'a WitnessLine>,
 }
 
 impl Question<'_> {
@@ -54,8 +62,13 @@ impl Question<'_> {
         self.outcomes()
             .into_iter()
             .flat_map(|outcome| {
-                let history = outcome.table;
-                outcome.findings.list.into_iter().map(move |finding| FoundLine { history: history.clone(), finding })
+                let (history, acknowledged) = (outcome.table, outcome.acknowledged);
+                outcome.findings.list.into_iter().map(move |mut finding| {
+                    if let Some(filed) = acknowledged.get(&acknowledge::fingerprint(&finding)) {
+                        finding.detail.push_str(&filed.to_string());
+                    }
+                    FoundLine { history: history.clone(), finding }
+                })
             })
             .collect()
     }
@@ -65,37 +78,59 @@ impl Question<'_> {
         self.lines().iter().all(|line| line.verdict.is_intact())
     }
 
-    fn outcomes(&self) -> Vec<Outcome> {
+    /// What was found in each history.
+    pub fn outcomes(&self) -> Vec<Outcome> {
         refuse_serializable();
+        let unreadable = tables::problems();
+        if !unreadable.is_empty() {
+            let finding = |sentence| Finding::new(Kind::ConfigurationAltered, sentence);
+            return unreadable.into_iter().map(|sentence| run::only(finding(sentence), "seal".to_owned())).collect();
+        }
+        // The journal first: what it has was committed together with the rows of settings.
+        let journaled =
+            user::with_rights_of(user::extension_owner(), || journaled::histories(&journal::acts(Sees::Stored)));
         let registrations = registry::registrations();
         let chosen: Vec<&Registration> = match self.history {
             Some(asked) => vec![registered(&registrations, asked)],
             None => registrations.iter().filter(|row| is_to_be_verified(row)).collect(),
         };
         let mut outcomes: Vec<Outcome> =
-            chosen.into_iter().filter_map(|row| self.outcome(row, &registrations)).collect();
+            chosen.into_iter().filter_map(|row| self.outcome(row, &registrations, &journaled)).collect();
         if let Some(asked) = self.history.filter(|_| outcomes.is_empty()) {
             not_attached(asked);
         }
         if self.history.is_none() {
             outcomes.extend(unregistered());
+            outcomes.extend(forgotten(&outcomes, &journaled));
+            if !outcomes.iter().any(|outcome| outcome.readable) {
+                outcomes.extend(run::verify_internal(self.witness));
+            }
         }
         outcomes
     }
 
-    fn outcome(&self, row: &Registration, registrations: &[Registration]) -> Option<Outcome> {
+    fn outcome(
+        &self,
+        row: &Registration,
+        registrations: &[Registration],
+        journaled: &BTreeMap<HistoryId, Journaled>,
+    ) -> Option<Outcome> {
+        let of_row = |kind, what| {
+            let acknowledged = journaled.get(&row.history).map(|journaled| journaled.acknowledged.clone());
+            Outcome { acknowledged: acknowledged.unwrap_or_default(), ..of_row(row, kind, what) }
+        };
         if stands_twice(row, registrations) {
-            return Some(of_row(row, Kind::ConfigurationAltered, "stands twice in seal.history"));
+            return Some(of_row(Kind::ConfigurationAltered, "stands twice in seal.history"));
         }
         match definition::attachment(row) {
-            Attachment::Attached | Attachment::Detached => run::verify(row, self.tenant),
+            Attachment::Attached | Attachment::Detached => run::verify(row, self.tenant, self.witness),
             Attachment::Doubtful => {
                 let what = "is marked as detached, but not by pgseal under its key";
-                Some(of_row(row, Kind::ConfigurationAltered, what))
+                Some(of_row(Kind::ConfigurationAltered, what))
             }
             Attachment::Unjudged => {
                 let what = "is marked as detached; by whom cannot be judged without its key";
-                Some(of_row(row, Kind::UnknownKey, what))
+                Some(of_row(Kind::UnknownKey, what))
             }
         }
     }
@@ -114,6 +149,7 @@ impl Question<'_> {
                 count: count.clone(),
                 window_start: outcome.window_start,
                 findings: outcome.findings.total,
+                findings_new: outcome.findings.total - acknowledge::count(outcome),
                 findings_before_window: outcome.findings.before_window,
                 basis: outcome.basis.clone(),
                 next_step: self.next_step(verdict, outcome),
@@ -126,6 +162,9 @@ impl Question<'_> {
             Verdict::Intact => "nothing to do".into(),
             Verdict::IntactInWindow => {
                 format!("entries before the window are not intact: {}", self.list_findings(outcome))
+            }
+            Verdict::Tampered if acknowledge::count(outcome) == outcome.findings.total => {
+                format!("every finding is acknowledged: {}", self.list_findings(outcome))
             }
             Verdict::Tampered => format!(
                 "cause not determined; the original value cannot be recovered from pgseal, look into a backup: {}",
@@ -225,6 +264,26 @@ fn unregistered() -> Vec<Outcome> {
         .collect()
 }
 
+/// Histories that the journal has as attached and that have no row in `seal.history`.
+fn forgotten(reported: &[Outcome], journaled: &BTreeMap<HistoryId, Journaled>) -> Vec<Outcome> {
+    let registrations = registry::registrations();
+    let is_forgotten = |history: &HistoryId, of: &Journaled| {
+        of.detached.is_none()
+            && !registrations.iter().any(|row| row.history == *history)
+            && !reported.iter().any(|outcome| outcome.table == of.table)
+    };
+    journaled
+        .iter()
+        .filter(|(history, of)| is_forgotten(history, of))
+        .map(|(_, of)| {
+            let sentence =
+                format!("the journal has {} as attached, but its row was removed from seal.history", of.table);
+            let outcome = run::only(Finding::new(Kind::ConfigurationAltered, sentence), of.table.clone());
+            Outcome { acknowledged: of.acknowledged.clone(), ..outcome }
+        })
+        .collect()
+}
+
 /// By oid and name of the table.
 fn suspects() -> BTreeSet<(u32, String)> {
     // The heads first: what they remember was committed before.
@@ -257,6 +316,7 @@ fn nothing_attached() -> Line {
         count: NodeCount::default(),
         window_start: None,
         findings: 0,
+        findings_new: 0,
         findings_before_window: 0,
         basis: "no history is attached in this database".into(),
         next_step: "attach a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN')".into(),

@@ -4,7 +4,7 @@ use super::entry::Judgement;
 use super::pass::{self, Pass};
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
-use pgseal_chain::Audit;
+use pgseal_chain::{Audit, NamedAnchors};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -24,6 +24,7 @@ pub struct ChainCount {
 pub struct Audited {
     pub sums: Audit,
     pub counts: Vec<ChainCount>,
+    pub named: NamedAnchors,
     /// Rows that only the ordered pass can name: altered, unsealed, not judged.
     pub suspicious: u64,
     /// Rows for the tenant without a chain.
@@ -55,7 +56,7 @@ impl AggregateState for AuditState {
         let sums = Audit::new(&pass::run_secret());
         AuditState {
             pass: Some(Pass::begin(plan)),
-            audited: Audited { sums, counts: Vec::new(), suspicious: 0, unsealed: 0 },
+            audited: Audited { sums, counts: Vec::new(), named: NamedAnchors::default(), suspicious: 0, unsealed: 0 },
             last_count: 0,
         }
     }
@@ -70,6 +71,7 @@ impl AggregateState for AuditState {
         };
         if pass.checker.judge(row, &seal, &mut pass.scratch) == Judgement::Authentic {
             self.audited.sums.add(&pass.scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
+            self.audited.named.add(&pass.scratch.chain, seal.anchor, seal.sealed_at);
         } else {
             self.audited.suspicious += 1;
         }
@@ -84,6 +86,7 @@ impl AggregateState for AuditState {
         for count in &other.audited.counts {
             self.audited.count(&count.chain, 0, count.entries, count.first, count.last);
         }
+        self.audited.named.merge(other.audited.named);
         self.audited.suspicious += other.audited.suspicious;
         self.audited.unsealed += other.audited.unsealed;
     }
@@ -96,8 +99,11 @@ impl AggregateState for AuditState {
             .map(|count| json!([hex::encode(&count.chain), count.entries, count.first, count.last]))
             .collect();
         let rest = json!([self.audited.suspicious, self.audited.unsealed, counts]).to_string();
-        let mut bytes = (rest.len() as u64).to_be_bytes().to_vec();
-        bytes.extend_from_slice(rest.as_bytes());
+        let mut bytes = Vec::new();
+        for part in [rest.as_bytes(), &self.audited.named.to_bytes()] {
+            bytes.extend((part.len() as u64).to_be_bytes());
+            bytes.extend(part);
+        }
         bytes.extend_from_slice(&self.audited.sums.to_bytes());
         bytes
     }
@@ -131,9 +137,8 @@ impl Audited {
     }
 
     fn load(bytes: &[u8]) -> Option<Audited> {
-        let (length, rest) = bytes.split_first_chunk::<8>()?;
-        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
-        let (text, sums) = rest.split_at_checked(length)?;
+        let (text, rest) = part(bytes)?;
+        let (named, sums) = part(rest)?;
         let value: Value = serde_json::from_slice(text).ok()?;
         let mut counts = Vec::new();
         for count in value.get(2)?.as_array()? {
@@ -147,6 +152,7 @@ impl Audited {
         Some(Audited {
             sums: Audit::from_bytes(sums, &pass::run_secret())?,
             counts,
+            named: NamedAnchors::from_bytes(named)?,
             suspicious: value.get(0)?.as_u64()?,
             unsealed: value.get(1)?.as_u64()?,
         })
@@ -154,6 +160,18 @@ impl Audited {
 
     /// A worker's answer that cannot be read: the ordered pass decides.
     fn unreadable() -> Audited {
-        Audited { sums: Audit::new(&pass::run_secret()), counts: Vec::new(), suspicious: 1, unsealed: 0 }
+        Audited {
+            sums: Audit::new(&pass::run_secret()),
+            counts: Vec::new(),
+            named: NamedAnchors::default(),
+            suspicious: 1,
+            unsealed: 0,
+        }
     }
+}
+
+/// A part that begins with its length, and what follows it.
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    rest.split_at_checked(usize::try_from(u64::from_be_bytes(*length)).ok()?)
 }

@@ -1,22 +1,65 @@
 //! Whether a history's table still is what attach made it: columns, triggers, index, records.
 
 use super::locate::RowKey;
-use crate::pg::spi;
-use crate::record::columns::{self, Place};
+use crate::pg::{relation, spi};
+use crate::record::columns::Place;
 use crate::record::definition::Definition;
+use crate::record::live::{self, LiveDefinition, Sees};
+use crate::record::shape::{self, Defect, Flaw};
 use pgseal_chain::{Finding, Kind};
+use std::collections::BTreeSet;
 
-/// Every difference, as findings without a position.
-pub fn check(definition: &Definition, places: &[Place]) -> Vec<Finding<RowKey>> {
+/// Every difference, as findings without a position. `journaled` is the definition that the journal
+/// has.
+pub fn check(definition: &Definition, places: &[Place], journaled: Option<&LiveDefinition>) -> Vec<Finding<RowKey>> {
     let altered = definition.alterations.iter().map(|alteration| Finding {
         expected: alteration.expected.clone(),
         found: alteration.found.clone(),
         ..Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
     });
-    let table = table_problems(definition.registration.relation);
+    let root = definition.registration.relation;
+    let defects = shape::defects(&[root], Sees::Snapshot).remove(&root).unwrap_or_default();
     let columns = if definition.alterations.is_empty() { column_problems(definition, places) } else { Vec::new() };
-    let live = table.into_iter().chain(columns).map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence));
-    altered.chain(live).collect()
+    let unjournaled = journaled.map(|journaled| journaled_problems(root, journaled, &defects, !columns.is_empty()));
+    let live = table_problems(&defects)
+        .into_iter()
+        .chain(columns)
+        .chain(shape::watching_problems(Sees::Snapshot))
+        .map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence));
+    altered.chain(live).chain(unjournaled.into_iter().flatten()).collect()
+}
+
+/// Where the live definition is not the journaled one, but for what is said of it anyway.
+fn journaled_problems(
+    relation: u32,
+    journaled: &LiveDefinition,
+    defects: &BTreeSet<Defect>,
+    columns_differ: bool,
+) -> Vec<Finding<RowKey>> {
+    let live = live::of(&[relation], Sees::Snapshot).remove(&relation).unwrap_or_default();
+    let lacks_index = defects.iter().any(|defect| defect.flaw == Flaw::NoIndex);
+    let is_known = |item: &str, text: &str| {
+        item.contains(shape::OWN_TRIGGERS)
+            || (columns_differ && item.contains("column "))
+            || (lacks_index && text.contains("(seal_chain, seal_seq)"))
+            || defects.iter().any(|defect| match &defect.flaw {
+                Flaw::InsertRule { rule } => item.starts_with(&format!("rule {rule}")),
+                Flaw::NotPermanent => item.starts_with("persistence"),
+                Flaw::SealColumn { column } => item.starts_with(&format!("column {column}")),
+                _ => false,
+            })
+    };
+    let rest = |definition: &LiveDefinition| -> LiveDefinition {
+        definition.iter().filter(|(item, text)| !is_known(item, text)).map(|(a, b)| (a.clone(), b.clone())).collect()
+    };
+    live::problems(&rest(journaled), &rest(&live))
+        .into_iter()
+        .map(|(sentence, expected, found)| Finding {
+            expected,
+            found,
+            ..Finding::new(Kind::ConfigurationAltered, sentence)
+        })
+        .collect()
 }
 
 /// Tables with pgseal's triggers that `seal.history` does not know. Copies of a history have its
@@ -42,54 +85,28 @@ pub fn unregistered() -> Vec<(u32, String)> {
 }
 
 /// Triggers, NOT NULL and the index, of the table and every leaf.
-fn table_problems(relation: u32) -> Vec<String> {
-    let seal_columns = columns::SEAL_COLUMNS.map(|(name, type_name)| format!("('{name}', '{type_name}')")).join(", ");
-    spi::column(spi::read(&format!(
-        "WITH part AS (
-            SELECT c.oid, c.relkind, c.relpersistence, c.oid::pg_catalog.regclass::pg_catalog.text AS name
-              FROM (SELECT {relation}::pg_catalog.oid UNION
-                    SELECT relid FROM pg_catalog.pg_partition_tree({relation}::pg_catalog.oid)) AS tree (oid)
-              JOIN pg_catalog.pg_class c USING (oid))
-         SELECT pg_catalog.format('the unique index on (seal_chain, seal_seq) of table %s is missing or not valid', name)
-           FROM part
-          WHERE relkind = 'r' AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_index i
-             WHERE i.indrelid = part.oid AND i.indisunique AND i.indisvalid AND i.indisready
-               AND i.indpred IS NULL AND i.indnkeyatts = 2
-               AND ARRAY['seal_chain', 'seal_seq']::pg_catalog.text[] = (
-                 SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place)
-                   FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (attnum, place)
-                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                  WHERE k.place <= 2))
-         UNION ALL
-         SELECT pg_catalog.format('the trigger that %s on table %s is missing, disabled or changed', wanted.what, name)
-           FROM part, (VALUES ('seals inserted rows', 'seal_entry', 7, 'O'),
-                              ('refuses UPDATE and DELETE', 'refuse_change', 27, 'A'),
-                              ('refuses TRUNCATE', 'refuse_change', 34, 'A')) AS wanted (what, function, kind, mode)
-          WHERE NOT EXISTS (
-            SELECT FROM pg_catalog.pg_trigger t
-              JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-             WHERE t.tgrelid = part.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace
-               AND p.proname = wanted.function AND p.prosrc = 'pgseal_' || wanted.function
-               AND p.probin = '$libdir/pgseal' AND t.tgtype = wanted.kind AND t.tgenabled = wanted.mode::\"char\"
-               AND t.tgqual IS NULL AND t.tgattr::pg_catalog.text = '')
-         UNION ALL
-         SELECT pg_catalog.format('rule %s of table %s changes what INSERT does', r.rulename, name)
-           FROM part JOIN pg_catalog.pg_rewrite r ON r.ev_class = part.oid
-          WHERE r.ev_type = '3' AND r.ev_enabled <> 'D'
-         UNION ALL
-         SELECT pg_catalog.format('table %s is not permanent: it would be empty after a crash', name)
-           FROM part WHERE relpersistence <> 'p'
-         UNION ALL
-         SELECT pg_catalog.format('column %s of table %s is missing, accepts NULL or has another type', wanted.name, part.name)
-           FROM part, (VALUES {seal_columns}) AS wanted (name, type_name)
-          WHERE NOT EXISTS (
-            SELECT FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = part.oid AND a.attname = wanted.name AND a.attnotnull AND NOT a.attisdropped
-               AND pg_catalog.format_type(a.atttypid, a.atttypmod) = wanted.type_name
-               AND (a.attname <> 'seal_chain' OR a.attcollation = 'pg_catalog.\"C\"'::pg_catalog.regcollation))
-         ORDER BY 1"
-    )))
+fn table_problems(defects: &BTreeSet<Defect>) -> Vec<String> {
+    // A later trigger makes every INSERT fail, and shows as an item that was added.
+    let is_reported = |defect: &&Defect| !matches!(defect.flaw, Flaw::LaterTrigger { .. });
+    let mut sentences: Vec<String> = defects.iter().filter(is_reported).map(defect_sentence).collect();
+    sentences.sort();
+    sentences
+}
+
+fn defect_sentence(defect: &Defect) -> String {
+    let table = relation::name_of(defect.relation);
+    match &defect.flaw {
+        Flaw::NoIndex => {
+            format!("the unique index on (seal_chain, seal_seq) of table {table} is missing or not valid")
+        }
+        Flaw::Trigger { job } => format!("the trigger that {job} on table {table} is missing, disabled or changed"),
+        Flaw::InsertRule { rule } => format!("rule {rule} of table {table} changes what INSERT does"),
+        Flaw::LaterTrigger { trigger } => format!("trigger {trigger} of table {table} runs after a row was signed"),
+        Flaw::NotPermanent => format!("table {table} is not permanent: it would be empty after a crash"),
+        Flaw::SealColumn { column } => {
+            format!("column {column} of table {table} is missing, accepts NULL or has another type")
+        }
+    }
 }
 
 /// Signed columns must be there with their type; every other column must be part of the epoch.

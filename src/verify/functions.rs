@@ -1,10 +1,14 @@
 //! The SQL functions of verification. Their definitions, comments and grants stand in
 //! `sql/verification.sql`.
 
+use super::acknowledge::{self, Filter};
 use super::answer::Question;
 use super::status::{self, SetupLine, StatusLine};
-use crate::pg::error::Report;
+use super::witness as witnessed;
+use crate::admin::AdminError;
+use crate::pg::error::{OrRaise, Report};
 use crate::pg::jsonb::Jsonb;
+use crate::record::witness;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::Oid;
@@ -46,10 +50,8 @@ fn verify_history(
         name!(next_step, String),
     ),
 > {
-    if witness.is_some() {
-        not_yet("a witness");
-    }
-    let question = Question { tenant, history: history.map(Oid::to_u32) };
+    let witness = witness.map(witness::read);
+    let question = Question { tenant, history: history.map(Oid::to_u32), witness: witness.as_ref() };
     TableIterator::new(question.lines().into_iter().map(|line| {
         (
             line.verdict.as_str(),
@@ -60,8 +62,7 @@ fn verify_history(
             time(line.count.last),
             time(line.window_start),
             line.findings as i64,
-            // Nothing can be acknowledged yet, so every finding is new.
-            line.findings as i64,
+            line.findings_new as i64,
             line.findings_before_window as i64,
             line.basis,
             line.next_step,
@@ -93,7 +94,7 @@ fn findings(
     if run.is_some() {
         not_yet("a recorded run");
     }
-    let question = Question { tenant, history: history.map(Oid::to_u32) };
+    let question = Question { tenant, history: history.map(Oid::to_u32), witness: None };
     TableIterator::new(question.findings().into_iter().map(|line| {
         let finding = line.finding;
         (
@@ -103,7 +104,7 @@ fn findings(
             finding.last_position.map(|position| position as i64),
             finding.kind.as_str(),
             !finding.before_window,
-            finding.key.filter(|_| finding.of_tenant).map(Jsonb),
+            finding.key.filter(|_| finding.of_tenant).map(|key| Jsonb(key.json)),
             finding.expected,
             finding.found,
             finding.detail,
@@ -113,7 +114,7 @@ fn findings(
 
 #[pg_extern(sql = false)]
 fn is_intact(tenant: Option<&str>, history: Option<Oid>) -> bool {
-    Question { tenant, history: history.map(Oid::to_u32) }.is_intact()
+    Question { tenant, history: history.map(Oid::to_u32), witness: None }.is_intact()
 }
 
 #[pg_extern(sql = false)]
@@ -130,6 +131,10 @@ fn status_lines() -> TableIterator<
         name!(key_fingerprint, Option<String>),
         name!(epoch, i32),
         name!(window_months, Option<i32>),
+        name!(last_anchor, Option<TimestampWithTimeZone>),
+        name!(anchor, Option<i64>),
+        name!(unanchored, i64),
+        name!(worker, String),
         name!(not_covered, String),
     ),
 > {
@@ -144,6 +149,10 @@ fn status_lines() -> TableIterator<
             line.key_fingerprint,
             line.epoch,
             line.window_months,
+            time(line.last_anchor.map(|(at, _)| at)),
+            line.last_anchor.map(|(_, number)| number as i64),
+            line.unanchored,
+            line.worker,
             line.not_covered,
         )
     }))
@@ -157,4 +166,43 @@ fn check_setup() -> TableIterator<
     TableIterator::new(
         status::setup().into_iter().map(|line: SetupLine| (line.item, line.fix.is_none(), line.problem, line.fix)),
     )
+}
+
+#[pg_extern(sql = false)]
+fn acknowledge_findings(
+    reason: Option<&str>,
+    history: Option<Oid>,
+    kind: Option<&str>,
+    chain: Option<&str>,
+    position: Option<i64>,
+) -> i64 {
+    let history = history.ok_or(AdminError::NoTable).or_raise().to_u32();
+    acknowledge::acknowledge(reason.unwrap_or_default(), &Filter { history, kind, chain, position })
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn check_witness(
+    line: &str,
+) -> TableIterator<
+    'static,
+    (
+        name!(contained, bool),
+        name!(chain, String),
+        name!(number, i64),
+        name!(at, Option<TimestampWithTimeZone>),
+        name!(detail, String),
+        name!(next_step, String),
+    ),
+> {
+    let line = witness::read(line);
+    let answer = witnessed::check(&line);
+    TableIterator::once((
+        answer.contained,
+        line.chain.clone(),
+        line.number as i64,
+        time(Some(line.at)),
+        answer.detail,
+        answer.next_step,
+    ))
 }

@@ -79,7 +79,7 @@ fn differing(generated: &Generated, table: &str, question: &Question<'_>) -> Vec
         Finding {
             chain,
             position,
-            key,
+            key: key.map(|json| RowKey { json, content: None }),
             expected,
             found,
             ..Finding::new(

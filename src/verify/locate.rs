@@ -8,8 +8,14 @@ use crate::pg::server;
 use pgseal_chain::{Authenticity, Findings, Known, Locator, Observed};
 use std::cell::RefCell;
 
-/// A row's key as JSON text.
-pub type RowKey = String;
+/// The row that a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowKey {
+    /// How people find it: a JSON object.
+    pub json: String,
+    /// Digest of all that stands in it, so that a known finding is told from a new one in its place.
+    pub content: Option<[u8; 32]>,
+}
 
 pub struct LocateState {
     pass: Pass,
@@ -65,6 +71,8 @@ impl AggregateState for LocateState {
 
 fn observe(pass: &mut Pass, row: Row<'_>, of_tenant: bool) -> Observed<RowKey> {
     let (authenticity, foreign_content) = judge(pass, row);
+    let sound = authenticity == Authenticity::Valid && foreign_content.is_none();
+    let content = if sound { None } else { pass.content(row) };
     let places = pass.checker.places;
     Observed {
         chain: row.get(places.chain).map(|value| value.to_bytes()),
@@ -75,7 +83,7 @@ fn observe(pass: &mut Pass, row: Row<'_>, of_tenant: bool) -> Observed<RowKey> {
         mac: row.get(places.mac).map(|value| value.to_bytes()),
         authenticity,
         of_tenant,
-        key: Some(pass.row_key(row)),
+        key: Some(RowKey { json: pass.row_key(row), content }),
         foreign_content,
     }
 }

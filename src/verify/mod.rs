@@ -1,14 +1,18 @@
 //! The auditor's side: one unordered pass over a history, and where something is off an ordered
 //! one that names it.
 
-pub mod answer;
+pub mod acknowledge;
+mod answer;
 pub mod audit;
 pub mod configuration;
 pub mod document;
 pub mod entry;
 pub mod functions;
 pub mod generated;
+mod internal;
 pub mod locate;
 pub mod pass;
 pub mod run;
 pub mod status;
+mod witness;
+mod worker;

@@ -10,9 +10,11 @@ use crate::pg::{spi, value::TypeOid};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::Definition;
 use crate::record::registry;
+use crate::seal::document::DocumentPlan;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::RunSecret;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 /// What every process of a run is told through the query's text. Nothing secret.
 #[derive(Debug, Clone)]
@@ -27,6 +29,10 @@ pub struct PassPlan {
 const SEAL_FIRST: usize = 0;
 const CTID: usize = 7;
 const COLUMNS_FIRST: usize = 8;
+
+/// Oids of the seal columns' types, in their order.
+const SEAL_TYPES: [u32; 7] =
+    [TypeOid::TEXT, TypeOid::INT8, TypeOid::INT4, TypeOid::INT8, TypeOid::TIMESTAMPTZ, TypeOid::BYTEA, TypeOid::BYTEA];
 
 impl PassPlan {
     /// A query that runs `aggregate` over the history, `ordered` or as it comes.
@@ -63,6 +69,9 @@ pub struct Pass {
     /// Some of pgseal's records were changed, so that entries of an unknown epoch prove nothing.
     pub records_altered: bool,
     tenant: Option<TenantColumn>,
+    whole: DocumentPlan,
+    /// By place.
+    seal_types: Vec<ColumnType>,
     key: Vec<(String, usize, ColumnType)>,
 }
 
@@ -85,6 +94,8 @@ impl Pass {
             scratch: Scratch::default(),
             records_altered: !definition.alterations.is_empty(),
             tenant: tenant_name.and_then(|name| TenantColumn::find(&name, &places)),
+            seal_types: SEAL_TYPES.map(ColumnType::new).into(),
+            whole: DocumentPlan::of_places(&places),
             key: key_columns(&plan, &places),
             plan,
         }
@@ -97,6 +108,23 @@ impl Pass {
             Some(column) => column.write(row, &mut self.scratch.tenant) && self.scratch.tenant == wanted.as_bytes(),
             None => false,
         }
+    }
+
+    /// Digest of all that stands in the row; `None` where it cannot be printed.
+    pub fn content(&self, row: Row<'_>) -> Option<[u8; 32]> {
+        let mut document = Vec::new();
+        self.whole.write(row, &mut document).ok()?;
+        let mut digest = Sha256::new_with_prefix(&document);
+        for (_, place) in self.checker.places.named() {
+            let value = row.get(place);
+            digest.update([u8::from(value.is_some())]);
+            if let Some(value) = value {
+                let mut text = Vec::new();
+                self.seal_types[place].write_text(value, &mut text);
+                digest.update(text);
+            }
+        }
+        Some(digest.finalize().into())
     }
 
     /// How people find this row, as a JSON object.

@@ -5,19 +5,24 @@
 //! snapshot, so it must be in it; what the snapshot has beyond the head is newer.
 
 use super::audit::{self, Audited};
+use super::internal::{Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
-use super::{configuration, generated};
+use super::{configuration, generated, witness};
 use crate::key::KeyFault;
+use crate::pg::index::Sees;
 use crate::pg::relation;
 use crate::pg::shared_memory::{self, RunSlot};
-use crate::pg::{server, snapshot, spi, user};
+use crate::pg::{clock, server, snapshot, spi, user};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::{self, Attachment, Definition};
+use crate::record::identity::in_anchors;
+use crate::record::journaled::{Acknowledgement, Journaled};
 use crate::record::registry::{self, Registration};
+use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
 use crate::seal::plan::{self, chain_name};
-use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, Kind, Known};
+use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, WitnessLine};
 use std::collections::BTreeMap;
 
 /// Entries of one node that stand for the tenant asked for, or of everybody.
@@ -37,6 +42,8 @@ pub struct Outcome {
     /// By node name; this node is always there.
     pub nodes: BTreeMap<String, NodeCount>,
     pub findings: Findings<RowKey>,
+    /// Known incidents, by fingerprint of the finding.
+    pub acknowledged: BTreeMap<String, Acknowledgement>,
     /// µs since 2000-01-01 UTC.
     pub window_start: Option<i64>,
     /// What the answer rests on.
@@ -66,9 +73,15 @@ impl Drop for RunGuard {
     }
 }
 
+/// What is known of a history from outside its table, before the snapshot is taken.
+struct Outside {
+    remembered: Vec<Remembered>,
+    memory: Memory,
+}
+
 /// Verifies a whole history; `tenant` limits what is counted and which findings concern the asker.
 /// `None` if it was detached, or forgotten, while we waited for its table.
-pub fn verify(registration: &Registration, tenant: Option<&str>) -> Option<Outcome> {
+pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option<&WitnessLine>) -> Option<Outcome> {
     user::with_rights_of(user::extension_owner(), || {
         let table_is_there = relation::lock_with_descendants(registration.relation);
         let table = relation::name_of(registration.relation);
@@ -81,25 +94,47 @@ pub fn verify(registration: &Registration, tenant: Option<&str>) -> Option<Outco
             let sentence = format!("the table of this history (oid {}) is gone", registration.relation);
             return Some(only(Finding::new(Kind::ConfigurationAltered, sentence), table));
         }
-        let remembered = if server::in_recovery() { Vec::new() } else { heads::of_history(registration.history) };
-        Some(snapshot::with_fresh(|| verify_locked(&registration, table, tenant, &remembered)))
+        for internal in [journal::table(), anchor::table()].into_iter().flatten() {
+            relation::lock_with_descendants(internal);
+        }
+        let in_recovery = server::in_recovery();
+        let outside = Outside {
+            remembered: if in_recovery { Vec::new() } else { heads::of_history(registration.history) },
+            memory: Memory::read(in_recovery),
+        };
+        snapshot::with_fresh(|| verify_locked(registration.history, table, tenant, witness, &outside))
     })
 }
 
 fn verify_locked(
-    registration: &Registration,
+    history: HistoryId,
     table: String,
     tenant: Option<&str>,
-    remembered: &[Remembered],
-) -> Outcome {
-    let definition = Definition::load(registration.clone());
+    witness: Option<&WitnessLine>,
+    outside: &Outside,
+) -> Option<Outcome> {
+    let registration = registry::registrations_as(Sees::Snapshot).into_iter().find(|row| row.history == history)?;
+    let mut definition = Definition::load_as(registration.clone(), Sees::Snapshot);
+    // Without the key nothing of it can be judged.
+    let internal = match definition.key_fault {
+        None => Internal::check(&outside.memory),
+        Some(_) => Internal::default(),
+    };
+    let journaled = internal.histories.get(&history);
+    if definition.key_fault.is_none() && definition.alterations.is_empty() {
+        definition.compare(journaled);
+    }
     let attributes = relation::attributes_of(registration.relation);
     let places = columns::signable(&attributes);
     let has_tenant_column = pass::tenant_column_name(&definition).is_some();
     // A window that was changed outside pgseal is not followed.
     let window_months = registration.window_months.filter(|_| definition.alterations.is_empty());
     let window_start = window_months.map(window_start);
-    let mut findings: Findings<RowKey> = configuration::check(&definition, &places).into_iter().collect();
+    let mut findings: Findings<RowKey> =
+        configuration::check(&definition, &places, journaled.map(|journaled| &journaled.definition))
+            .into_iter()
+            .collect();
+    findings.append(internal.findings.iter().cloned().collect());
     let plan = PassPlan {
         relation: registration.relation,
         tenant: tenant.map(str::to_owned),
@@ -109,7 +144,27 @@ fn verify_locked(
     let complete = SealPlaces::find(&attributes).is_some();
     let _run = RunGuard::begin();
     let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
-    let known = known_heads(remembered, window_start, tenant.is_some());
+    if let Some(audited) = &audited {
+        let tops = audited.sums.chains().map(|(chain, sum)| (chain, sum.highest_position));
+        let brought = internal.brought_over(&in_anchors(history), tops);
+        findings.append(brought.into_iter().map(|(chain, first, last)| brought_over(chain, first, last)).collect());
+    }
+    findings.append(internal.regressions(&in_anchors(history)).collect());
+    let named = audited.as_ref().map(|audited| &audited.named);
+    findings.append(internal.judge_names(named).into_iter().collect());
+    let mut known = known_heads(&outside.remembered, window_start, tenant.is_some());
+    let anchored = internal.anchored(&in_anchors(history));
+    known.heads.extend(anchored.iter().map(|(chain, position, mac)| Head {
+        chain: chain.clone().into_bytes(),
+        position: *position,
+        mac: Some(*mac),
+    }));
+    if let Some(line) = witness {
+        let seen = witness::of_history(line, &in_anchors(history));
+        findings.append(seen.findings.into_iter().collect());
+        known.heads.extend(seen.heads);
+    }
+    let tails = Tails::of(audited.as_ref(), &known, internal.newest());
     if complete && !is_whole(audited.as_ref(), &known, &table) {
         findings.append(locate(&plan, &table, &places, known, &definition));
     }
@@ -119,16 +174,17 @@ fn verify_locked(
     if complete {
         findings.append(check_generated(&definition, &plan, &table));
     }
-    Outcome {
+    Some(Outcome {
         nodes: count_nodes(audited.as_ref()),
-        basis: basis(audited.as_ref(), protected_tails(remembered), tenant),
+        basis: basis(audited.as_ref(), &tails, tenant, journaled),
         table,
         findings,
+        acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
         window_start,
         has_tenant_column,
         readable: true,
         key_fault: definition.key_fault.clone(),
-    }
+    })
 }
 
 fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
@@ -214,31 +270,104 @@ fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
     nodes
 }
 
-/// Chains whose newest entry the server remembers; of a prepared transaction's it knows only the
-/// one before.
-fn protected_tails(remembered: &[Remembered]) -> usize {
-    remembered.iter().filter(|known| known.valid && known.head.position > 0).count()
+fn brought_over(chain: String, first: u64, last: u64) -> Finding<RowKey> {
+    Finding {
+        chain: Some(chain),
+        position: Some(first),
+        last_position: (last > first).then_some(last),
+        ..Finding::new(Kind::Forged, elsewhere("entry", first, last))
+    }
 }
 
-fn basis(audited: Option<&Audited>, protected: usize, tenant: Option<&str>) -> String {
+/// Journal, anchors and witness where no history is left under which they would be judged; `None` if
+/// nothing is wrong with them.
+pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
+    if crate::key::current().is_err() {
+        return None;
+    }
+    user::with_rights_of(user::extension_owner(), || {
+        for internal in [journal::table(), anchor::table()].into_iter().flatten() {
+            relation::lock_with_descendants(internal);
+        }
+        let memory = Memory::read(server::in_recovery());
+        snapshot::with_fresh(|| {
+            let internal = Internal::check(&memory);
+            let seen = witness.map(|line| witness::of_history(line, anchor::JOURNAL));
+            let names = internal.judge_names(None);
+            let findings: Findings<RowKey> = internal
+                .findings
+                .into_iter()
+                .chain(names)
+                .chain(seen.into_iter().flat_map(|seen| seen.findings))
+                .collect();
+            (!findings.is_empty()).then(|| Outcome {
+                findings,
+                ..only(Finding::new(Kind::ConfigurationAltered, ""), "seal.journal".to_owned())
+            })
+        })
+    })
+}
+
+/// Which ends of chains something outside the table remembers.
+struct Tails {
+    chains: usize,
+    /// Compared with the server's memory, or with an anchor that has the newest entry.
+    protected: usize,
+    /// Chains of other nodes, which nothing here protects.
+    of_other_nodes: usize,
+    /// Number and time of the newest anchor.
+    newest_anchor: Option<(u64, i64)>,
+}
+
+impl Tails {
+    fn of(audited: Option<&Audited>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
+        let sums: Vec<_> = audited.map(|audited| audited.sums.chains().collect()).unwrap_or_default();
+        let is_protected =
+            |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
+        let here =
+            plan::chain_prefix().ok().filter(|_| !server::in_recovery()).and_then(|name| ChainName::parse(&name));
+        let is_other = |chain: &[u8]| match (std::str::from_utf8(chain).ok().and_then(ChainName::parse), &here) {
+            (Some(name), Some(here)) => name.node != here.node && name.tag != here.tag,
+            _ => false,
+        };
+        let protected =
+            sums.iter().filter(|(chain, sum)| !is_other(chain) && is_protected(chain, sum.highest_position)).count();
+        let of_other_nodes = sums.iter().filter(|(chain, _)| is_other(chain)).count();
+        Tails { chains: sums.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
+    }
+}
+
+fn basis(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, journaled: Option<&Journaled>) -> String {
     let rows =
         audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
     let checked = audited.map_or(0, |audited| audited.sums.entries());
-    let chains = audited.map_or(0, |audited| audited.sums.chains().count());
-    let whole = match tenant {
+    let chains = tails.chains + tails.of_other_nodes;
+    let mut basis = match tenant {
         Some(_) => format!(
             "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
         ),
         None => format!("full verification: {checked} authentic entries in {chains} chains"),
     };
-    match () {
-        () if server::in_recovery() => format!("{whole}; tail not protected here: this server only replays"),
-        () if protected >= chains => format!("{whole}; newest entries compared with the server's memory"),
+    let anchor = tails
+        .newest_anchor
+        .map_or_else(|| "no anchor yet".to_owned(), |(number, at)| format!("anchor {number} of {}", clock::text(at)));
+    basis.push_str(&match () {
+        () if server::in_recovery() => format!("; this server only replays, newest entries compared with {anchor}"),
+        () if tails.protected >= tails.chains => format!("; newest entries compared with the server's memory and {anchor}"),
         () => format!(
-            "{whole}; newest entries of {protected} chains compared with the server's memory, tail of {} not protected: not used since the server started, or last by a prepared transaction",
-            chains - protected
+            "; newest entries compared with the server's memory and {anchor}; of {} chains the last seconds before a restart are not protected",
+            tails.chains - tails.protected
         ),
+    });
+    if tails.of_other_nodes > 0 {
+        let chains = tails.of_other_nodes;
+        basis.push_str(&format!("; {chains} chains of other nodes: tail not protected here"));
     }
+    if let Some(earlier) = journaled.map(|journaled| journaled.earlier.join(", ")).filter(|earlier| !earlier.is_empty())
+    {
+        basis.push_str(&format!("; the table was history {earlier} before it was attached anew"));
+    }
+    basis
 }
 
 fn window_start(months: i32) -> i64 {
@@ -266,6 +395,7 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         table,
         nodes: count_nodes(None),
         findings: std::iter::once(finding).collect(),
+        acknowledged: BTreeMap::new(),
         window_start: None,
         basis: "nothing could be verified".into(),
         has_tenant_column: false,

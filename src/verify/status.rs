@@ -1,14 +1,19 @@
 //! What a DBA sees at a glance, without reading a history.
 
-use super::configuration;
+use super::{configuration, worker};
 use crate::key;
-use crate::pg::relation;
+use crate::pg::attributes::Attribute;
+use crate::pg::relation::{self, Relation};
 use crate::pg::{spi, user};
-use crate::record::columns;
 use crate::record::definition::Definition;
 use crate::record::registry;
-use crate::seal::heads;
+use crate::record::{columns, journal};
+use crate::seal::{heads, newest_anchor};
 use crate::settings;
+use std::time::Duration;
+
+/// Anchors further apart protect too little.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One line of `seal.status`.
 pub struct StatusLine {
@@ -21,6 +26,12 @@ pub struct StatusLine {
     pub key_fingerprint: Option<String>,
     pub epoch: i32,
     pub window_months: Option<i32>,
+    /// Time of the newest anchor, µs since 2000-01-01 UTC, and its number.
+    pub last_anchor: Option<(i64, u64)>,
+    /// Chains that the newest anchor does not have as they are.
+    pub unanchored: i64,
+    /// How the anchor worker is doing.
+    pub worker: String,
     pub not_covered: String,
 }
 
@@ -43,34 +54,45 @@ fn line(registration: registry::Registration) -> StatusLine {
     let (epoch, window_months) = (registration.epoch, registration.window_months);
     let known = heads::of_history(registration.history);
     let definition = Definition::load(registration);
-    let attributes = relation::attributes_of(definition.registration.relation);
-    let generated = attributes.into_iter().filter(|column| column.generated).map(|column| column.name).collect();
+    // Whoever alters the table keeps nobody from seeing how it is.
+    let attributes = Relation::open_at_once(definition.registration.relation).map(|open| open.attributes());
+    let generated =
+        attributes.iter().flatten().filter(|column| column.generated).map(|column| column.name.clone()).collect();
+    let worker = worker::state();
+    let trouble = worker.fix.is_some().then(|| worker.sentence.clone());
     StatusLine {
-        problem: problem(&definition),
+        problem: problem(&definition, attributes.as_deref()).or(trouble),
         chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
         entries: known.iter().map(|chain| chain.head.position as i64).sum(),
         key_id: definition.newest().map(|epoch| epoch.record.key_id.clone()),
         key_fingerprint: key::current().ok().map(key::fingerprint),
         epoch,
         window_months,
+        last_anchor: newest_anchor::slot()
+            .filter(|slot| slot.known && slot.number > 0)
+            .map(|slot| (slot.at, slot.number)),
+        unanchored: known.iter().filter(|chain| !chain.valid || chain.head.position > chain.anchored).count() as i64,
+        worker: worker.sentence,
         not_covered: not_covered(generated),
         history,
     }
 }
 
-fn problem(definition: &Definition) -> Option<String> {
+fn problem(definition: &Definition, attributes: Option<&[Attribute]>) -> Option<String> {
     if !relation::exists(definition.registration.relation) {
         return Some("the table is gone".into());
     }
     if let Some(fault) = &definition.key_fault {
         return Some(format!("rows cannot be sealed: {fault}"));
     }
-    let places = columns::signable(&relation::attributes_of(definition.registration.relation));
-    configuration::check(definition, &places).into_iter().next().map(|finding| finding.detail)
+    let places = columns::signable(attributes?);
+    let journaled = journal::definition_of(definition.registration.history);
+    configuration::check(definition, &places, journaled.as_ref()).into_iter().next().map(|finding| finding.detail)
 }
 
 fn not_covered(generated: Vec<String>) -> String {
-    let tail = "removal of the newest entries across a restart of the server";
+    let tail =
+        "removal of entries of the last seconds before a restart; an older state of everything, without a witness";
     match generated.is_empty() {
         true => tail.into(),
         false => format!("{tail}; generated columns ({})", generated.join(", ")),
@@ -79,7 +101,7 @@ fn not_covered(generated: Vec<String>) -> String {
 
 pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
-        let mut lines = vec![preload(), key_line(), chain_name(), encoding(), shared_memory()];
+        let mut lines = vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness()];
         lines.extend(roles());
         lines.extend(problems());
         lines
@@ -148,6 +170,34 @@ fn shared_memory() -> SetupLine {
             format!("{used} of {slots} chains remembered: almost full"),
             "raise pgseal.max_heads in postgresql.conf and restart the server",
         ),
+    }
+}
+
+fn anchors() -> SetupLine {
+    let state = worker::state();
+    match state.fix {
+        None if settings::anchor_interval() > LONGEST_INTERVAL => wrong(
+            "anchor worker",
+            format!("the newest entries stay unanchored for {} s", settings::anchor_interval().as_secs()),
+            "set pgseal.anchor_interval to at most 60s in postgresql.conf and reload",
+        ),
+        None => fine("anchor worker", state.sentence),
+        Some(fix) => wrong("anchor worker", state.sentence, fix),
+    }
+}
+
+fn witness() -> SetupLine {
+    let trouble = newest_anchor::slot().map(|slot| slot.witness_trouble.get()).unwrap_or_default();
+    match settings::witness_command() {
+        None => wrong(
+            "witness",
+            "no anchor leaves the server: an older state of everything, put back, would not be found",
+            "set pgseal.witness_command in postgresql.conf and reload, see docs/witness.md; or keep what NOTIFY pgseal_anchor says",
+        ),
+        Some(_) if !trouble.is_empty() => {
+            wrong("witness", trouble, "run the command by hand as the server's user, with a line on standard input")
+        }
+        Some(_) => fine("witness", "anchors are handed to pgseal.witness_command"),
     }
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from support.database import Database
 from support.refusal import NOT_IN_STATE, notices, refusal, refused_without_trace
+from support.tampering import unguarded
 from support.verification import assert_intact
 
 RANGE = """
@@ -158,11 +159,13 @@ def test_an_empty_leaf_can_be_detached_and_is_an_ordinary_table_then(db: Databas
     assert_intact(db, 1)
 
 
-def test_a_leaf_that_is_dropped_with_its_entries_is_found(db: Database) -> None:
+def test_a_leaf_that_is_dropped_with_its_entries_is_refused_or_found(db: Database) -> None:
     db.run(f"{RANGE}; SELECT seal.attach('h'); INSERT INTO h VALUES (1), (101), (2), (102), (3)")
-    db.run("DROP TABLE h2")
+    refused = refused_without_trace(db, "h", "DROP TABLE h2")
+    assert refused.message == 'cannot drop partition "public.h2" from a history: it has sealed entries'
+    db.run(unguarded("DROP TABLE h2"))
     found = db.rows("SELECT kind, position, last_position FROM seal.findings() ORDER BY 2")
-    assert found == [("missing", 2, None), ("missing", 4, None)]
+    assert found == [("missing", 2, None), ("missing", 4, None), ("configuration_altered", None, None)]
 
 
 def test_a_row_that_moves_to_another_leaf_is_refused(db: Database) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from support.database import Database
 from support.refusal import notices
+from support.tampering import unguarded
 
 BIG = """
 CREATE TABLE h (n int, tenant text, payload text) {partitioning};
@@ -31,8 +32,8 @@ def fill(db: Database, parts: bool) -> None:
 
 
 def tamper(db: Database) -> None:
-    db.run("""ALTER TABLE h DISABLE TRIGGER zzz_pgseal_guard; UPDATE h SET payload = 'y' WHERE n IN (77, 20000);
-              DELETE FROM h WHERE n = 12345; ALTER TABLE h ENABLE ALWAYS TRIGGER zzz_pgseal_guard""")
+    db.run(unguarded("""ALTER TABLE h DISABLE TRIGGER zzz_pgseal_guard; UPDATE h SET payload = 'y' WHERE n IN (77, 20000);
+              DELETE FROM h WHERE n = 12345; ALTER TABLE h ENABLE ALWAYS TRIGGER zzz_pgseal_guard"""))
 
 
 @pytest.mark.parametrize("parts", [False, True])

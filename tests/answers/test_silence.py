@@ -6,6 +6,7 @@ import pytest
 
 from support.database import Database
 from support.refusal import UNDEFINED_OBJECT, refusal
+from support.tampering import unguarded
 from support.verification import kinds, verdict, verdicts
 
 SEALED = "CREATE TABLE h (n int, tenant text); SELECT seal.attach('h', 'tenant')"
@@ -81,13 +82,24 @@ def test_a_table_that_was_never_attached(db: Database) -> None:
 
 def test_what_does_not_exist_yet_is_refused(db: Database) -> None:
     db.run(f"{SEALED}; INSERT INTO h VALUES (1)")
-    for question in ["verify_history(witness => 'x')", "findings(run => 1)"]:
-        refused = refusal(db, f"SELECT * FROM seal.{question}")
-        assert (refused.state, refused.hint) == ("0A000", "Leave the argument out.")
+    refused = refusal(db, "SELECT * FROM seal.findings(run => 1)")
+    assert (refused.state, refused.hint) == ("0A000", "Leave the argument out.")
+
+
+@pytest.mark.parametrize("line", ["x", "", " ", "pgseal-anchor 1", "pgseal-anchor 2 database=x"])
+def test_a_witness_that_says_nothing_is_not_passed_over(db: Database, line: str) -> None:
+    """Also where it could change nothing: before the first history, of a tenant, of one history."""
+    for setting in ["", f"{SEALED}; INSERT INTO h VALUES (1, 'acme')"]:
+        db.run(setting)
+        for arguments in ["", "tenant => 'acme', ", "history => 'h', "][: 3 if setting else 1]:
+            refused = refusal(db, f"SELECT * FROM seal.verify_history({arguments}witness => '{line}')")
+            assert (refused.state, refused.message) == ("22023", "this is not the line of a witness")
+            assert refused.detail.startswith("Reason: ")
+            assert refused.hint.startswith("Give the whole line as it was written")
 
 
 def test_a_dropped_table(db: Database) -> None:
-    db.run(f"{SEALED}; INSERT INTO h VALUES (1, 'acme'); DROP TABLE h")
+    db.run(f"{SEALED}; INSERT INTO h VALUES (1, 'acme'); {unguarded('DROP TABLE h')}")
     for tenant in [None, "acme", "nobody"]:
         assert verdict(db, tenant) == "tampered"
         assert kinds(db, tenant) == ["configuration_altered"]
@@ -99,7 +111,7 @@ def test_a_dropped_table(db: Database) -> None:
 
 
 def test_its_name_taken_by_another_table(db: Database) -> None:
-    db.run(f"{SEALED}; INSERT INTO h VALUES (1, 'acme'); DROP TABLE h; CREATE TABLE h (n int, tenant text)")
+    db.run(f"{SEALED}; INSERT INTO h VALUES (1, 'acme'); {unguarded('DROP TABLE h')}; CREATE TABLE h (n int, tenant text)")
     assert verdict(db) == "tampered"
     db.run("SELECT seal.attach('h', 'tenant'); INSERT INTO h VALUES (1, 'acme')")
     assert sorted(verdicts(db)) == ["intact", "tampered"]

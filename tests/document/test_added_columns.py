@@ -74,10 +74,11 @@ def test_content_beside_the_default_is_found(types_db: Database) -> None:
     db.rows("SELECT seal.attach('beside')")
     db.run("INSERT INTO beside VALUES (1), (2)")
     db.run("ALTER TABLE beside ADD COLUMN c char(3) DEFAULT 'x', ADD COLUMN f float8 DEFAULT 0")
-    db.run("ALTER TABLE beside DISABLE TRIGGER ALL; UPDATE beside SET f = '-0' WHERE id = 1;"
+    db.run("SET session_replication_role = replica;"
+           "ALTER TABLE beside DISABLE TRIGGER ALL; UPDATE beside SET f = '-0' WHERE id = 1;"
            "UPDATE beside SET c = NULL WHERE id = 2;")  # fmt: skip
     db.run("ALTER TABLE beside ENABLE TRIGGER zzz_pgseal_seal, ENABLE ALWAYS TRIGGER zzz_pgseal_guard, "
-           "ENABLE ALWAYS TRIGGER zzz_pgseal_truncate")  # fmt: skip
+           "ENABLE ALWAYS TRIGGER zzz_pgseal_truncate; RESET session_replication_role")  # fmt: skip
     found = db.rows("SELECT position, kind, found FROM seal.findings(history => 'beside') ORDER BY position")
     assert [(position, kind) for position, kind, _ in found] == [(1, "unknown_column"), (2, "unknown_column")]
 

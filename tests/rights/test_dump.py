@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.database import Database
+from support.journaling import OWN_TABLES
 from support.refusal import refusal
 from support.verification import assert_intact
 
@@ -37,6 +38,7 @@ CREATE TABLE gone (n int); SELECT seal.attach('gone'); INSERT INTO gone VALUES (
 """
 SETTINGS = "SELECT to_jsonb(h) - 'relation', relation::text FROM seal.history h ORDER BY history_id"
 EPOCHS = "SELECT to_jsonb(e) FROM seal.epoch e ORDER BY history_id, epoch"
+JOURNAL = "SELECT to_jsonb(j) FROM seal.journal j ORDER BY chain, seq"
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_restored_database_is_the_same(db: Database, restored: Database, optio
         archive.unlink()
     else:
         restored.psql(dump(db, *options))
-    for query in [SETTINGS, EPOCHS]:
+    for query in [SETTINGS, EPOCHS, JOURNAL]:
         assert restored.rows(query) == db.rows(query)
     assert_intact(restored, 5, "plain")
     assert_intact(restored, 3, '"My Schema"."Parts"')
@@ -83,7 +85,8 @@ def test_twice_through_dump_and_restore(db: Database, restored: Database) -> Non
     third = db.cluster.createdb()
     try:
         third.psql(dump(restored))
-        assert third.rows(SETTINGS) == db.rows(SETTINGS)
+        for query in [SETTINGS, EPOCHS, JOURNAL]:
+            assert third.rows(query) == db.rows(query)
         assert_intact(third, 5, "plain")
     finally:
         third.drop()
@@ -92,12 +95,17 @@ def test_twice_through_dump_and_restore(db: Database, restored: Database) -> Non
 def test_settings_are_dumped_as_data_only(db: Database) -> None:
     db.run(CONTENT)
     schema = dump(db, "--schema-only")
-    assert "seal.history" not in schema.replace("seal.history'", "") and "CREATE TABLE seal" not in schema
+    assert "CREATE TABLE seal" not in schema
+    for table in OWN_TABLES:
+        assert f"seal.{table}" not in schema.replace(f"seal.{table}'", "")
     assert "CREATE EXTENSION" in schema
     text = dump(db)
-    assert text.count("COPY seal.history ") == 1 and text.count("COPY seal.epoch ") == 1
-    marked = "SELECT extconfig::regclass[]::text, extcondition::text FROM pg_extension WHERE extname = 'pgseal'"
-    assert db.rows(marked) == [("{seal.history,seal.epoch}", '{"",""}')]
+    for table in OWN_TABLES:
+        assert text.count(f"COPY seal.{table} ") == 1
+    marked = """SELECT config.table::regclass::text, config.condition
+                  FROM pg_extension, unnest(extconfig, extcondition) AS config ("table", condition)
+                 WHERE extname = 'pgseal'"""
+    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in OWN_TABLES}
 
 
 def test_a_changed_dump_is_found(db: Database, restored: Database) -> None:
@@ -109,5 +117,5 @@ def test_a_changed_dump_is_found(db: Database, restored: Database) -> None:
 
 
 def test_the_install_script_leaves_the_settings_empty(db: Database) -> None:
-    assert db.value("SELECT count(*) FROM seal.history") == 0
-    assert db.value("SELECT count(*) FROM seal.epoch") == 0
+    for table in OWN_TABLES:
+        assert db.value(f"SELECT count(*) FROM seal.{table}") == 0

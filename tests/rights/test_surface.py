@@ -8,9 +8,8 @@ FUNCTIONS = {
     "seal.attach(regclass,name,integer,integer,text,uuid)",
     "seal.detach(regclass)",
     "seal.open_epoch(regclass)",
-    "seal.follow_definition(oid,integer,text)",
-    "seal.follow_type_names()",
     "seal.table_changes(pg_ddl_command)",
+    "seal.before_ddl()",
     "seal.after_ddl()",
     "seal.seal_entry()",
     "seal.refuse_change()",
@@ -18,6 +17,8 @@ FUNCTIONS = {
     "seal.verify_history(text,regclass,text)",
     "seal.findings(text,regclass,bigint)",
     "seal.is_intact(text,regclass)",
+    "seal.check_witness(text)",
+    "seal.acknowledge(text,regclass,text,text,bigint)",
     "seal.status_lines()",
     "seal.check_setup()",
     'seal.audit_add(internal,text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
@@ -32,15 +33,23 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-RELATIONS = {("seal.history", "r"), ("seal.epoch", "r"), ("seal.status", "v")}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor"}
+RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v")}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
-    "pgseal.chain_name",
-    "pgseal.key_command",
-    "pgseal.key_command_timeout",
-    "pgseal.key_file",
-    "pgseal.max_heads",
+    "pgseal.anchor_interval": "sighup",
+    "pgseal.chain_name": "postmaster",
+    "pgseal.key_command": "postmaster",
+    "pgseal.key_command_timeout": "postmaster",
+    "pgseal.key_file": "postmaster",
+    "pgseal.max_heads": "postmaster",
+    "pgseal.witness_command": "sighup",
+    "pgseal.witness_interval": "sighup",
 }
+STATUS = [
+    *("history", "ok", "problem", "chains", "entries", "key_id", "key_fingerprint", "epoch", "window_months"),
+    *("last_anchor", "anchor", "unanchored", "worker", "not_covered"),
+]
 MEMBERS = """SELECT {columns} FROM pg_depend d {join}
               WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
                 AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pgseal')"""
@@ -70,7 +79,15 @@ def test_objects_of_no_other_kind(db: Database) -> None:
     # A row type and an array type for each relation come with it.
     for implied in ["type", "composite type"]:
         found.pop(implied, None)
-    assert found == {"schema": 1, "table": 2, "view": 1, "function": len(FUNCTIONS), "aggregate": 2, "event trigger": 1}
+    assert found == {
+        "schema": 1, "table": len(TABLES), "view": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
+        "event trigger": 2,
+    }  # fmt: skip
+
+
+def test_the_columns_of_the_status(db: Database) -> None:
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'seal.status'::regclass AND attnum > 0 ORDER BY attnum"
+    assert [name for (name,) in db.rows(columns)] == STATUS
 
 
 def test_the_schema_holds_nothing_that_is_not_the_extensions(db: Database) -> None:
@@ -83,9 +100,13 @@ def test_the_schema_holds_nothing_that_is_not_the_extensions(db: Database) -> No
         assert strays == [], catalog
 
 
-def test_the_event_trigger(db: Database) -> None:
+def test_the_event_triggers(db: Database) -> None:
     found = db.rows("SELECT evtname, evtevent, evtenabled, evtfoid::regproc::text FROM pg_event_trigger")
-    assert found == [("pgseal_after_ddl", "ddl_command_end", "O", "seal.after_ddl")]
+    assert found == [
+        ("pgseal_before_ddl", "ddl_command_start", "O", "seal.before_ddl"),
+        ("pgseal_after_ddl", "ddl_command_end", "O", "seal.after_ddl"),
+    ]
+    assert len(set(db.rows("SELECT evttags::text FROM pg_event_trigger"))) == 1
 
 
 def test_roles(db: Database) -> None:
@@ -102,7 +123,7 @@ def test_roles(db: Database) -> None:
 
 def test_settings(db: Database) -> None:
     found = db.rows("SELECT name, context FROM pg_settings WHERE name LIKE 'pgseal%'")
-    assert dict(found) == dict.fromkeys(SETTINGS, "postmaster")
+    assert dict(found) == SETTINGS
     assert db.value("SHOW pgseal.key") == "(not shown)"
 
 
@@ -148,16 +169,17 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 
 
 def test_what_each_role_may(db: Database) -> None:
-    questions = {"verify_history", "findings", "is_intact", "document", "status_lines", "check_setup"}
-    admin = questions | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
-    for role, expected in {"pgseal_auditor": questions, "pgseal_operator": questions, "pgseal_admin": admin}.items():
+    questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "status_lines", "check_setup"}
+    auditor = questions | {"acknowledge"}
+    admin = auditor | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
+    for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": questions, "pgseal_admin": admin}.items():
         found = db.rows(
             "SELECT proname FROM pg_proc"
             " WHERE pronamespace = 'seal'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')",
             [role],
         )
         assert {name for (name,) in found} == expected, role
-        for relation in ["seal.history", "seal.epoch", "seal.status"]:
+        for relation in TABLES | {"seal.status"}:
             assert db.value("SELECT has_table_privilege(%s, %s, 'SELECT')", [role, relation])
             assert not db.value(
                 "SELECT has_table_privilege(%s, %s, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')",

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.anchoring import nothing_anchored
 from support.cluster import Cluster
 from support.database import Database
-from support.sealing import background, history, partitioned, run, value
+from support.sealing import background, history, partitioned, run, value, wait_for
 from support.servers import Servers
+from support.tampering import triggers_off
 
 ENTRIES = 200
 
 
 @pytest.fixture
 def primary(own_cluster: Servers) -> Cluster:
-    return own_cluster({"max_wal_senders": 4, "wal_level": "replica"})
+    return own_cluster({"max_wal_senders": 4, "wal_level": "replica", "pgseal.anchor_interval": "100ms"})
 
 
 @pytest.fixture
@@ -35,27 +37,47 @@ def replica(own_cluster: Servers, primary: Cluster, db: Database) -> Database:
     return Database(standby, db.name)
 
 
+def wait_until_anchored(db: Database) -> None:
+    wait_for(db, "SELECT sum(unanchored) = 0 AND count(anchor) = count(*) FROM seal.status")
+
+
 def answers(db: Database) -> list[tuple[str, str, int, int]]:
     return db.rows("SELECT history, verdict, entries, findings FROM seal.verify_history() ORDER BY 1")
 
 
-def test_it_verifies_and_says_that_the_tail_is_not_protected(
+def test_it_verifies_and_says_with_which_anchor_the_tails_were_compared(
     own_cluster: Servers, primary: Cluster, db: Database
 ) -> None:
+    wait_until_anchored(db)
     standby = replica(own_cluster, primary, db)
     assert standby.value("SELECT pg_is_in_recovery()")
     assert answers(standby) == [("public.h", "intact", ENTRIES, 0), ("public.p", "intact", ENTRIES, 0)]
     assert standby.rows("SELECT * FROM seal.findings()") == []
     assert standby.value("SELECT seal.is_intact()")
+    newest = db.value("SELECT max(number) FROM seal.anchor")
     for (basis,) in standby.rows("SELECT basis FROM seal.verify_history()"):
-        assert "tail not protected here" in basis
+        assert f"; this server only replays, newest entries compared with anchor {newest} of " in basis
     assert standby.rows("SELECT history FROM seal.status WHERE NOT ok") == []
-    assert standby.rows("SELECT item FROM seal.check_setup() WHERE NOT ok") == []
+    assert standby.rows("SELECT item FROM seal.check_setup() WHERE NOT ok") == [("witness",)]
+    (worker,) = standby.rows("SELECT problem FROM seal.check_setup() WHERE item = 'anchor worker'")
+    assert worker == ("this server only replays: the primary writes anchors",)
+
+
+def test_before_the_first_anchor_it_says_that_there_is_none(own_cluster: Servers, primary: Cluster) -> None:
+    database = primary.createdb()
+    database.run("CREATE EXTENSION pgseal")
+    with nothing_anchored(database):
+        history(database)
+        database.run("INSERT INTO h VALUES (1, 'x')")
+        standby = replica(own_cluster, primary, database)
+        basis = standby.value("SELECT basis FROM seal.verify_history()")
+    assert basis.endswith("; this server only replays, newest entries compared with no anchor yet")
 
 
 def test_it_finds_what_was_done_on_the_primary(own_cluster: Servers, primary: Cluster, db: Database) -> None:
     session = db.connect()
-    run(session, "ALTER TABLE h DISABLE TRIGGER ALL", "UPDATE h SET p = 'y' WHERE id = 17")
+    run(session, "SET session_replication_role = replica", "ALTER TABLE h DISABLE TRIGGER ALL")
+    run(session, "UPDATE h SET p = 'y' WHERE id = 17")
     run(
         session,
         "ALTER TABLE h ENABLE TRIGGER zzz_pgseal_seal",
@@ -64,6 +86,22 @@ def test_it_finds_what_was_done_on_the_primary(own_cluster: Servers, primary: Cl
     )
     standby = replica(own_cluster, primary, db)
     assert standby.rows("SELECT history, kind, position FROM seal.findings()") == [("public.h", "modified", 17)]
+
+
+def test_it_finds_what_is_missing_at_the_end(own_cluster: Servers, primary: Cluster, db: Database) -> None:
+    """Nothing but the anchors remembers these entries here."""
+    wait_until_anchored(db)
+    session = db.connect()
+    with triggers_off(session, "h"):
+        run(session, f"DELETE FROM h WHERE id > {ENTRIES - 3}")
+    with triggers_off(session, "p"):
+        run(session, "TRUNCATE p")
+    standby = replica(own_cluster, primary, db)
+    found = standby.rows("SELECT history, kind, position, last_position FROM seal.findings() ORDER BY 1")
+    assert found == [
+        ("public.h", "truncated", ENTRIES - 2, ENTRIES),
+        ("public.p", "truncated", 1, ENTRIES),
+    ]
 
 
 def test_beside_writers_on_the_primary(own_cluster: Servers, primary: Cluster, db: Database) -> None:

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 import pytest
 
 from support.database import Database
-from support.sealing import assert_whole, history, ids, partitioned, refused, run
+from support.sealing import assert_whole, findings, history, ids, partitioned, refused, run
+from support.tampering import unguarded
 
 BODIES = {
     "returns null": "RETURN NULL",
@@ -22,7 +23,8 @@ def function(db: Database, body: str, name: str = "f") -> None:
 
 
 def later(name: str = "zzzz", table: str = "h") -> str:
-    return f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION f()"
+    """As it comes only past the guard of definitions."""
+    return unguarded(f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION f()")
 
 
 def refuses(trigger: str = "zzzz", table: str = "h") -> AbstractContextManager[None]:
@@ -83,7 +85,10 @@ def test_without_it_inserts_go_on(db: Database, change: str) -> None:
 def test_every_name_that_sorts_behind_and_every_condition(db: Database, when: str) -> None:
     function(db, "RETURN NEW")
     for name in ("zzz_pgseal_seal_", "zzz_pgseal_seal0", "zzz_pgseal_sealed", "zzz_pgseam", "é"):
-        db.run(f'CREATE TRIGGER "{name}" BEFORE INSERT OR UPDATE ON h FOR EACH ROW {when} EXECUTE FUNCTION f()')
+        trigger = f'CREATE TRIGGER "{name}" BEFORE INSERT OR UPDATE ON h FOR EACH ROW {when} EXECUTE FUNCTION f()'
+        with refused("55000", f'trigger "{name}" of history "public.h" would run after the row was signed', "Give it"):
+            db.run(trigger)
+        db.run(unguarded(trigger))
         with refuses(name):
             db.run("INSERT INTO h VALUES (2, 'x')")
         db.run(f'DROP TRIGGER "{name}" ON h')
@@ -98,6 +103,8 @@ def test_on_a_leaf_only(db: Database) -> None:
     with refuses(table="q1"):
         db.run("INSERT INTO q VALUES (1, 0, 'x'), (2, 1, 'x')")
     db.run("INSERT INTO q VALUES (1, 0, 'x')")
+    assert findings(db, "q") == [("configuration_altered", None, None)]
+    db.run("DROP TRIGGER zzzz ON q1")
     assert_whole(db, "q", entries=1)
 
 
@@ -129,7 +136,7 @@ def test_later_ones_of_other_kinds_are_fine(db: Database) -> None:
 
 def test_what_an_earlier_trigger_has_made_is_what_is_signed(db: Database) -> None:
     function(db, "NEW.p := upper(NEW.p) || ' ' || NEW.id; IF NEW.id % 3 = 0 THEN RETURN NULL; END IF; RETURN NEW")
-    db.run(later("a"))
+    db.run("CREATE TRIGGER a BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION f()")
     db.run("INSERT INTO h SELECT g, 'a' FROM generate_series(2, 7) g")
     assert db.rows("SELECT id, p FROM h ORDER BY seal_seq") == [
         (1, "x"), (2, "A 2"), (4, "A 4"), (5, "A 5"), (7, "A 7"),

@@ -69,7 +69,7 @@ def test_verification_beside_writers_finds_nothing(cold: Database, server: Clust
             assert value(auditor, "SELECT verdict FROM seal.verify_history()") == "intact"
             run(auditor, *after)
 
-    committed = Crowd(cold, 16, level, 1.5).write(beside=verify)
+    committed = Crowd(cold, 16, level, 2.5).write(beside=verify)
     assert runs >= 2
     assert_whole(cold, entries=len(committed) + 1 + runs)
 

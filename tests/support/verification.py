@@ -31,5 +31,5 @@ def assert_intact(database: Database, entries: int, history: str | None = None) 
         "SELECT verdict, entries, findings FROM seal.verify_history(NULL, %s::regclass)", [history]
     )
     findings = database.rows("SELECT kind, detail FROM seal.findings(NULL, %s::regclass)", [history])
-    assert findings == []
+    assert findings == [], findings
     assert answer == [{"verdict": "intact", "entries": entries, "findings": 0}]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from support.database import Database
-from support.tampering import ALTERED, SEAL_COLUMNS, History, Place, honest
+from support.tampering import NO_INDEXES, SEAL_COLUMNS, History, Place, honest
 
 LENGTH = 4
 SEALS = ", ".join(f"{column} = o.{column}" for column in SEAL_COLUMNS)
@@ -52,23 +53,23 @@ def exchange(a: int, b: int, changes: str) -> str:
 def test_the_chains(chains: History) -> None:
     base = name(chains, 0)
     assert [name(chains, number) for number in range(3)] == [base, f"{base}/1", f"{base}/2"]
-    assert chains.database.value("SELECT basis FROM seal.verify_history()") == (
-        "full verification: 12 authentic entries in 3 chains; newest entries compared with the server's memory"
-    )
+    basis = chains.database.value("SELECT basis FROM seal.verify_history()")
+    known = "newest entries compared with the server's memory and (no anchor yet|anchor [0-9]+ of [-0-9:.+T]+)"
+    assert re.fullmatch(f"full verification: 12 authentic entries in 3 chains; {known}", basis), basis
 
 
 @pytest.mark.parametrize(("a", "b"), [(2, 12), (1, 11), (4, 14)])
 def test_chains_of_two_entries_exchanged(chains: History, a: int, b: int) -> None:
     chains.attack(*chains.without_indexes(), exchange(a, b, "seal_chain = o.seal_chain"))
-    findings = chains.expect(ALTERED, at(chains, "modified", 0, a), at(chains, "modified", 1, b - 10))
-    assert findings[1]["detail"].endswith(f"its chain was changed to {name(chains, 1)}")
-    assert findings[1]["found"] == f"{name(chains, 1)}, position {a}"
+    findings = chains.expect(*NO_INDEXES, at(chains, "modified", 0, a), at(chains, "modified", 1, b - 10))
+    assert findings[2]["detail"].endswith(f"its chain was changed to {name(chains, 1)}")
+    assert findings[2]["found"] == f"{name(chains, 1)}, position {a}"
 
 
 @pytest.mark.parametrize(("a", "b"), [(2, 12), (2, 13), (4, 11)])
 @pytest.mark.parametrize("changes", [SEALS, CONTENT, "seal_mac = o.seal_mac", "seal_prev = o.seal_prev"])
 def test_values_of_two_entries_exchanged(chains: History, a: int, b: int, changes: str) -> None:
-    extra, before = ([ALTERED], chains.without_indexes()) if changes == SEALS else ([], [])
+    extra, before = (NO_INDEXES, chains.without_indexes()) if changes == SEALS else ((), [])
     chains.attack(*before, exchange(a, b, changes))
     chains.expect(*extra, at(chains, "modified", 0, a), at(chains, "modified", 1, b - 10))
 
@@ -120,8 +121,8 @@ def test_two_chains_exchange_their_names(chains: History) -> None:
     names = f"CASE seal_chain WHEN '{name(chains, 1)}' THEN '{name(chains, 2)}' ELSE '{name(chains, 1)}' END"
     chains.attack(*chains.without_indexes(), f"UPDATE parallel SET seal_chain = {names} WHERE id > 10")
     places = [at(chains, "modified", number, row) for number in (1, 2) for row in range(1, LENGTH + 1)]
-    findings = chains.expect(ALTERED, *places)
-    keys = [finding["row_key"]["ctid"] for finding in findings[1:]]
+    findings = chains.expect(*NO_INDEXES, *places)
+    keys = [finding["row_key"]["ctid"] for finding in findings[2:]]
     assert len(set(keys)) == 8
 
 

@@ -140,6 +140,7 @@ def test_a_leaf_with_its_entries_taken_out(parts: History) -> None:
     gone = [position for position in range(1, 13) if position % 4 == 1]
     found = database.rows("SELECT history, kind, position FROM seal.findings() ORDER BY 3 NULLS FIRST")
     assert found == [
+        ("public.parts", "configuration_altered", None),
         ("public.part_a", "configuration_altered", None),
         *(("public.parts", "missing", position) for position in gone),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.tampering import ALTERED, SEAL_COLUMNS, History
+from support.tampering import ALTERED, NO_INDEXES, SEAL_COLUMNS, History
 
 FIRST, MIDDLE, NEWEST = 1, 5, 9
 
@@ -19,7 +19,7 @@ VALUES = [
     ("seal_seq", "9223372036854775807"),
     ("seal_seq", "0"),
     ("seal_seq", "-seal_seq"),
-    ("seal_anchor", "1"),
+    ("seal_anchor", "seal_anchor + 1"),
     ("seal_anchor", "-1"),
     ("seal_at", "seal_at + interval '1 microsecond'"),
     ("seal_at", "seal_at - interval '13 months'"),
@@ -132,7 +132,7 @@ def test_exchanged_between_two_entries(ledger: History, column: str, rows: tuple
 def test_all_seal_columns_exchanged(ledger: History, rows: tuple[int, int]) -> None:
     exchange = Exchange(SEAL_COLUMNS, rows)
     ledger.attack(*ledger.without_indexes(), exchange.statement)
-    ledger.expect(ALTERED, *(ledger.at("modified", position) for position in rows))
+    ledger.expect(*NO_INDEXES, *(ledger.at("modified", position) for position in rows))
 
 
 @pytest.mark.parametrize("rows", PAIRS)

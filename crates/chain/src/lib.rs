@@ -7,15 +7,21 @@ mod audit;
 mod chain_name;
 mod entry;
 mod finding;
+mod internal;
 mod keys;
 mod locate;
+mod named;
 mod record;
+mod witness;
 
 pub use audit::{Audit, ChainSum, RunSecret};
 pub use chain_name::{ChainName, tag, valid_node_name};
 pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
 pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};
+pub use internal::{ANCHORS, AnchorEntry, JOURNAL, JournalEntry};
 pub use keys::{
     EpochKey, HistoryId, HistoryKeys, KeyError, MAX_SECRET_BYTES, MIN_SECRET_BYTES, RecordKey, SaltKey, Secret,
 };
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
+pub use named::NamedAnchors;
+pub use witness::{WitnessError, WitnessLine};

@@ -5,6 +5,7 @@
 import hashlib
 import hmac
 import json
+from urllib.parse import quote
 
 
 def mac(key, message):
@@ -83,6 +84,18 @@ def record_mac(secret, history, label, record_id, fields):
     }
 
 
+def witness(secret, history, database, chain, position, at, text, full, heads, key_id, anchor_mac):
+    """A witness line; `text` is the time `at` as text."""
+    fields = [database.encode(), number(at, 8), bytes([full]), number(heads, 8), key_id.encode(), anchor_mac]
+    signed = record_mac(secret, history, "witness", chain.encode() + number(position, 8), fields)
+    database, chain, key_id = (quote(name, safe="/:").replace("~", "%7E") for name in (database, chain, key_id))
+    line = (
+        f"pgseal-anchor 1 database={database} chain={chain} number={position} at={text} full={'yes' if full else 'no'} "
+        f"heads={heads} key={key_id} anchor={anchor_mac.hex()} mac={signed['mac']}"
+    )
+    return {**signed, "line": line}
+
+
 short = bytes(range(32))
 long = bytes(i * 7 % 256 for i in range(100))
 first = bytes.fromhex("0123456789abcdef0123456789abcdef")
@@ -111,4 +124,10 @@ records = [
     record_mac(short, first, "cut", b"main.0a1b2c3d", [None, b"", b"5", b"\xff" * 32]),
     record_mac(long, second, "checkpoint", b"\x00\x01", [b"a" * 300, None]),
 ]
-print(json.dumps({"entries": entries, "records": records}, indent=1, ensure_ascii=False))
+witnesses = [
+    witness(short, first, "shop", "main.0a1b2c3d", 17, 848_613_600_123_456, "2026-11-21T22:00:00.123456Z", True, 3, "1",
+            bytes(range(64, 96))),
+    witness(long, second, "my \"größte\" db\n~", "büro.ffffffff", 2**63 - 1, -1, "1999-12-31T23:59:59.999999Z", False, 0,
+            "", b"\xff" * 32),
+]
+print(json.dumps({"entries": entries, "records": records, "witnesses": witnesses}, indent=1, ensure_ascii=False))

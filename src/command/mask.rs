@@ -1,0 +1,36 @@
+//! What a command complained about, without words that could be a part of a key.
+
+/// Shortest run of digits that is masked: 8 bytes in hexadecimal.
+const SHORTEST_SECRET: usize = 16;
+const MASK: &str = "***";
+
+/// A colon and the text of standard error in one line, or nothing if it says nothing.
+pub fn quote(stderr: &[u8], stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let secret = String::from_utf8_lossy(stdout);
+    let words: Vec<String> = text.split_whitespace().map(|word| mask(word, secret.trim())).collect();
+    let nothing_to_say = words.iter().all(|word| word == MASK);
+    if nothing_to_say { String::new() } else { format!(": {}", words.join(" ")) }
+}
+
+fn mask(word: &str, secret: &str) -> String {
+    let digit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '=' | '-' | '_');
+    let mut shown = String::new();
+    let mut rest = word;
+    while !rest.is_empty() {
+        let run = rest.find(|letter| !digit(letter)).unwrap_or(rest.len());
+        let (digits, others) = rest.split_at(run);
+        let hex = longest_hex_run(digits) >= SHORTEST_SECRET;
+        let base64 = digits.len() >= 2 * SHORTEST_SECRET;
+        let repeated = digits.len() >= SHORTEST_SECRET / 2 && secret.contains(digits);
+        shown.push_str(if hex || base64 || repeated { MASK } else { digits });
+        let next = others.find(digit).unwrap_or(others.len());
+        shown.push_str(&others[..next]);
+        rest = &others[next..];
+    }
+    shown
+}
+
+fn longest_hex_run(text: &str) -> usize {
+    text.split(|letter: char| !letter.is_ascii_hexdigit()).map(str::len).max().unwrap_or(0)
+}

@@ -1,0 +1,254 @@
+//! Anchors: where all chains stood, every few seconds with changes, in a sealed chain of their own.
+//!
+//! | column | |
+//! |---|---|
+//! | `chain`, `number` | the node's first chain's name, 1, 2, 3 … |
+//! | `heads` | by history id (or `journal`, or `anchors` for chains of anchors that ended), by chain: position and mac |
+//! | `complete` | all chains, or those that changed since the anchor before |
+
+use crate::key;
+use crate::pg::index::{self, Sees};
+use crate::pg::row::Row;
+use crate::pg::spi;
+use crate::pg::value::{ColumnType, TypeOid};
+use crate::record::identity;
+use crate::record::tables::Table;
+use crate::seal::newest_anchor::NewestAnchor;
+use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, HistoryKeys, Mac, RecordKey};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Stands for the journal among the histories of an anchor.
+pub const JOURNAL: &str = "journal";
+/// Stands for chains of anchors that ended, in another place of sealing.
+pub const ANCHOR_CHAINS: &str = "anchors";
+
+/// Says that chains of other places may still grow.
+const ADOPTING: &str = "adopting";
+
+/// One row of `seal.anchor`.
+#[derive(Debug, Clone)]
+pub struct Anchor {
+    pub chain: String,
+    pub number: u64,
+    /// µs since 2000-01-01 UTC.
+    pub at: i64,
+    pub complete: bool,
+    /// As `jsonb::text` prints it.
+    pub heads: String,
+    pub boot: String,
+    /// µs since that boot.
+    pub boot_time: i64,
+    pub key_id: String,
+    pub prev: Vec<u8>,
+    pub mac: Vec<u8>,
+    /// It has a value that pgseal never writes.
+    pub malformed: bool,
+}
+
+/// Position and mac of each chain, by history and chain name.
+///
+/// Of chains of other places (before a promotion, a restore, a copy) what the first anchor of this
+/// place has is all there is: whatever comes later was sealed elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heads {
+    pub histories: BTreeMap<String, BTreeMap<String, (u64, Mac)>>,
+    /// Entries of other places may still come: a transaction that was prepared there is open.
+    pub adopting: bool,
+}
+
+impl Anchor {
+    pub fn expected_mac(&self, key: &RecordKey) -> Mac {
+        AnchorEntry {
+            chain: &self.chain,
+            number: self.number,
+            at: self.at,
+            complete: self.complete,
+            heads: &self.heads,
+            boot: &self.boot,
+            boot_time: self.boot_time,
+            key_id: &self.key_id,
+            prev: &self.prev,
+        }
+        .mac(key)
+    }
+
+    pub fn is_authentic(&self) -> bool {
+        !self.malformed && record_key(&self.key_id).is_some_and(|key| self.mac == self.expected_mac(&key))
+    }
+
+    fn summary(&self) -> Option<NewestAnchor> {
+        let mac = self.mac.as_slice().try_into().ok()?;
+        Some(NewestAnchor { number: self.number, at: self.at, mac })
+    }
+}
+
+impl Heads {
+    pub fn is_empty(&self) -> bool {
+        self.histories.is_empty()
+    }
+
+    pub fn insert(&mut self, history: String, chain: String, position: u64, mac: Mac) {
+        self.histories.entry(history).or_default().insert(chain, (position, mac));
+    }
+
+    pub fn get(&self, history: &str, chain: &str) -> Option<(u64, Mac)> {
+        self.histories.get(history)?.get(chain).copied()
+    }
+
+    pub fn count(&self) -> u64 {
+        self.histories.values().map(|chains| chains.len() as u64).sum()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, u64, Mac)> {
+        self.histories.iter().flat_map(|(history, chains)| {
+            chains.iter().map(|(chain, (position, mac))| (history.as_str(), chain.as_str(), *position, *mac))
+        })
+    }
+
+    /// Takes over what an older anchor says of chains that are not here yet.
+    pub fn add_older(&mut self, older: Heads) {
+        for (history, chains) in older.histories {
+            let known = self.histories.entry(history).or_default();
+            for (chain, head) in chains {
+                known.entry(chain).or_insert(head);
+            }
+        }
+    }
+
+    pub fn to_json(&self) -> Value {
+        let chains = |chains: &BTreeMap<String, (u64, Mac)>| {
+            let heads =
+                chains.iter().map(|(chain, (position, mac))| (chain.clone(), json!([position, hex::encode(mac)])));
+            Value::Object(heads.collect::<Map<_, _>>())
+        };
+        let mut json: Map<_, _> =
+            self.histories.iter().map(|(history, heads)| (history.clone(), chains(heads))).collect();
+        if self.adopting {
+            json.insert(ADOPTING.to_owned(), json!(true));
+        }
+        Value::Object(json)
+    }
+
+    pub fn parse(text: &str) -> Option<Heads> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let mut heads = Heads { adopting: value.get(ADOPTING).is_some(), ..Heads::default() };
+        for (history, chains) in value.as_object()?.iter().filter(|(history, _)| *history != ADOPTING) {
+            for (chain, head) in chains.as_object()? {
+                let mut mac = [0; 32];
+                hex::decode_to_slice(head.get(1)?.as_str()?, &mut mac).ok()?;
+                heads.insert(history.clone(), chain.clone(), head.get(0)?.as_u64()?, mac);
+            }
+        }
+        Some(heads)
+    }
+}
+
+/// The key that authenticates anchors signed under this key id, if it is at hand.
+pub fn record_key(key_id: &str) -> Option<RecordKey> {
+    let key = key::by_id(key_id).ok()?;
+    Some(HistoryKeys::derive(&key.secret, ANCHORS).record_key())
+}
+
+/// Oid of `seal.anchor`, if the extension is installed in this database.
+pub fn table() -> Option<u32> {
+    Table::Anchor.oid()
+}
+
+/// A query for the distinct values of a column that leads an index, without reading all of it.
+pub fn distinct(column: &str, table: &str) -> String {
+    format!(
+        "WITH RECURSIVE chain (name) AS (
+            (SELECT {column} FROM {table} ORDER BY {column} LIMIT 1)
+            UNION ALL
+            SELECT (SELECT {column} FROM {table} WHERE {column} > chain.name ORDER BY {column} LIMIT 1)
+              FROM chain WHERE chain.name IS NOT NULL)
+         SELECT name FROM chain WHERE name IS NOT NULL"
+    )
+}
+
+/// Names of all chains of anchors.
+pub fn chains(sees: Sees) -> Vec<String> {
+    let query = distinct("chain", "seal.anchor");
+    spi::column(if sees == Sees::Snapshot { spi::read(&query) } else { spi::execute(&query) })
+}
+
+/// Visits the anchors of a chain from the newest down, until `visitor` returns `false`. `None`
+/// where the table or its primary key is gone.
+pub fn visit(chain: &str, sees: Sees, mut visitor: impl FnMut(Anchor) -> bool) -> Option<()> {
+    let open = Table::Anchor.open()?;
+    let by_number = open.unique_index([c"chain", c"number"])?;
+    let jsonb = ColumnType::new(TypeOid::JSONB);
+    index::visit(&open, by_number, chain, None, sees, |row| visitor(anchor(row, &jsonb)));
+    Some(())
+}
+
+/// The newest authentic anchor of a chain, [`NewestAnchor::NONE`] if there is none; `None` where the
+/// anchors cannot be read.
+pub fn newest(chain: &str, sees: Sees) -> Option<NewestAnchor> {
+    let mut found = None;
+    visit(chain, sees, |anchor| {
+        if anchor.is_authentic() {
+            found = anchor.summary();
+        }
+        found.is_none()
+    })?;
+    Some(found.unwrap_or(NewestAnchor::NONE))
+}
+
+/// Where the authentic anchors of a chain say that all chains stood: the newest of each, back to
+/// the last complete anchor.
+pub fn state(chain: &str, sees: Sees) -> Heads {
+    let mut heads = Heads::default();
+    let mut any = false;
+    visit(chain, sees, |anchor| {
+        if !anchor.is_authentic() {
+            return true;
+        }
+        let older = Heads::parse(&anchor.heads).unwrap_or_default();
+        heads.adopting |= older.adopting && !any;
+        any = true;
+        heads.add_older(older);
+        !anchor.complete
+    });
+    heads
+}
+
+/// Where the anchors say that one chain stood, with the time of the anchor.
+pub fn floor(anchors: &str, history: HistoryId, chain: &str) -> Option<(u64, Mac, i64)> {
+    let history = identity::in_anchors(history);
+    let mut found = None;
+    visit(anchors, Sees::Stored, |anchor| {
+        if !anchor.is_authentic() {
+            return true;
+        }
+        let heads = Heads::parse(&anchor.heads).unwrap_or_default();
+        found = heads.get(&history, chain).map(|(position, mac)| (position, mac, anchor.at));
+        found.is_none() && !anchor.complete
+    });
+    found
+}
+
+fn anchor(row: Row<'_>, jsonb: &ColumnType) -> Anchor {
+    let text = |index| row.get(index).map(|value| value.to_text()).unwrap_or_default();
+    let bytes = |index| row.get(index).map(|value| value.to_bytes()).unwrap_or_default();
+    let number = |index| row.get(index).map_or(0, |value| value.as_i64());
+    let mut heads = Vec::new();
+    if let Some(value) = row.get(4) {
+        // A damaged value leaves an unfinished text, whose mac does not fit.
+        let _ = jsonb.write_json(value, &mut heads);
+    }
+    Anchor {
+        malformed: number(1) < 1 || (0..=9).any(|index| row.get(index).is_none()),
+        chain: text(0),
+        number: u64::try_from(number(1)).unwrap_or(0),
+        at: number(2),
+        complete: row.get(3).is_some_and(|value| value.as_bool()),
+        heads: String::from_utf8_lossy(&heads).into_owned(),
+        boot: text(5),
+        boot_time: number(6),
+        key_id: text(7),
+        prev: bytes(8),
+        mac: bytes(9),
+    }
+}

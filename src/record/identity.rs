@@ -1,0 +1,22 @@
+//! How the histories of pgseal's records are written as text.
+
+use super::anchor;
+use pgseal_chain::{ChainName, HistoryId, JOURNAL};
+
+/// A uuid in its usual form.
+pub fn uuid_text(id: &[u8; 16]) -> String {
+    let mut text = Vec::with_capacity(38);
+    pgseal_document::write_uuid(id, &mut text);
+    String::from_utf8_lossy(&text).trim_matches('"').to_owned()
+}
+
+/// The name of a history among the heads of an anchor.
+pub fn in_anchors(history: HistoryId) -> String {
+    if history == JOURNAL { anchor::JOURNAL.to_owned() } else { uuid_text(&history.0) }
+}
+
+/// Whether a chain was begun in the place of this prefix, maybe under another `pgseal.chain_name`.
+pub fn is_of_place(chain: &str, prefix: &str) -> bool {
+    let tag = |name| ChainName::parse(name).map(|name| name.tag);
+    tag(chain).is_some() && tag(chain) == tag(prefix)
+}

@@ -1,0 +1,101 @@
+//! A history's definition as it is in the catalogs now, as a flat map from items to texts.
+//!
+//! Items are named so that an auditor understands them: `table`, `owner`, `column amount`,
+//! `trigger audit`, `index i on partition public.p1`. Dump and restore change nothing of it, and a
+//! rename of the table changes one item only. Of partitions it has what their root does not imply.
+
+use crate::pg::output::PinnedOutput;
+use crate::pg::settings::PinnedPath;
+use crate::pg::spi;
+use crate::record::changes::Changes;
+use std::collections::BTreeMap;
+
+/// Item → text.
+pub type LiveDefinition = BTreeMap<String, String>;
+
+/// The item that holds the table's schema-qualified name.
+pub const TABLE: &str = "table";
+
+/// What the items of types begin with.
+pub const TYPE: &str = "type ";
+
+/// How much of other transactions a look at the catalogs sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// What the active snapshot sees.
+    Snapshot,
+    /// All that is committed by now, and what this transaction has done.
+    Now,
+}
+
+impl Sees {
+    pub fn query(self, sql: &str) -> Vec<spi::TextRow> {
+        match self {
+            Sees::Snapshot => spi::read(sql),
+            Sees::Now => spi::execute(sql),
+        }
+    }
+}
+
+const QUERY: &str = include_str!("live.sql");
+
+/// The definitions of several histories (roots) in one query; none for a table that is gone.
+pub fn of(relations: &[u32], sees: Sees) -> BTreeMap<u32, LiveDefinition> {
+    let mut found: BTreeMap<u32, LiveDefinition> = BTreeMap::new();
+    if relations.is_empty() {
+        return found;
+    }
+    let _path = PinnedPath::pin();
+    let _output = PinnedOutput::pin();
+    for row in sees.query(&QUERY.replace("{roots}", &oids(relations))) {
+        if let [Some(root), Some(item), text] = row.as_slice()
+            && let Ok(root) = root.parse()
+        {
+            found.entry(root).or_default().insert(item.clone(), text.clone().unwrap_or_default());
+        }
+    }
+    found
+}
+
+/// The definition of one history, as this transaction sees it now.
+pub fn of_history(relation: u32) -> LiveDefinition {
+    of(&[relation], Sees::Now).remove(&relation).unwrap_or_default()
+}
+
+/// An SQL array of oids, without its quotes.
+pub fn oids(relations: &[u32]) -> String {
+    let list: Vec<String> = relations.iter().map(u32::to_string).collect();
+    format!("{{{}}}", list.join(","))
+}
+
+/// What leads from one definition to another.
+pub fn difference(before: &LiveDefinition, after: &LiveDefinition) -> Changes {
+    Changes {
+        set: after
+            .iter()
+            .filter(|(item, text)| before.get(*item) != Some(*text))
+            .map(|(item, text)| (item.clone(), text.clone()))
+            .collect(),
+        added: after.keys().filter(|item| !before.contains_key(*item)).cloned().collect(),
+        unset: before.keys().filter(|item| !after.contains_key(*item)).cloned().collect(),
+    }
+}
+
+/// One item that is not as the journal has it: a sentence, what the journal says, what is there.
+pub type Problem = (String, Option<String>, Option<String>);
+
+/// Where the live definition is not the journaled one.
+pub fn problems(journaled: &LiveDefinition, live: &LiveDefinition) -> Vec<Problem> {
+    let table = journaled.get(TABLE).or_else(|| live.get(TABLE)).cloned().unwrap_or_default();
+    let changes = difference(journaled, live);
+    let sentence = |item: &str, what: &str| match item {
+        TABLE => format!("table {table} was renamed or moved outside pgseal"),
+        _ => format!("{item} of table {table} was {what} outside pgseal"),
+    };
+    let set = changes.set.iter().map(|(item, text)| {
+        let what = if changes.added.contains(item) { "added" } else { "changed" };
+        (sentence(item, what), journaled.get(item).cloned(), Some(text.clone()))
+    });
+    let unset = changes.unset.iter().map(|item| (sentence(item, "removed"), journaled.get(item).cloned(), None));
+    set.chain(unset).collect()
+}

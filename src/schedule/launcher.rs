@@ -1,0 +1,135 @@
+//! Starts a worker in each database that has something to anchor, one after the other.
+//!
+//! A worker ends when it is done: one that stayed connected would be in the way of DROP DATABASE.
+//! A commit wakes the launcher only if its database was not marked yet; otherwise it sleeps.
+
+use super::witness;
+use crate::pg::error::Report;
+use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
+use crate::pg::worker;
+use crate::settings;
+use pgrx::PgSqlErrorCode;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Also without being woken, the launcher looks this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How long a database waits in which not everything could be anchored: twice as long each time.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+
+const NO_WORKER: &str = "no worker could be started, all of max_worker_processes are taken";
+
+struct Visited {
+    last: Instant,
+    retry: Duration,
+}
+
+/// The launcher's life.
+pub fn run() {
+    let mut visited = BTreeMap::new();
+    // What was sealed before the server started is in no memory: each database is looked at once.
+    for database in worker::databases() {
+        if worker::is_to_end() {
+            return;
+        }
+        visit(database, &mut visited);
+    }
+    loop {
+        let mut sleep = LONGEST_SLEEP;
+        for slot in slots() {
+            if witness::is_waiting(&slot) {
+                witness::start(slot.database);
+            }
+            match due_in(&slot, visited.get(&slot.database)) {
+                None => {}
+                _ if worker::is_to_end() => return,
+                Some(Duration::ZERO) => {
+                    visit(slot.database, &mut visited);
+                    // Whatever is left for this one has a time of its own.
+                    sleep = Duration::ZERO;
+                }
+                Some(later) => sleep = sleep.min(later),
+            }
+        }
+        if !worker::wait(sleep.max(Duration::from_millis(1))) {
+            return;
+        }
+    }
+}
+
+fn slots() -> Vec<DatabaseSlot> {
+    let mut found = Vec::new();
+    shared_memory::read(|_, databases| found.extend(databases.iter().filter(|slot| slot.database != 0)));
+    found
+}
+
+/// How long to wait before this database is visited; `None`: there is nothing to do.
+fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
+    let since = visited.map(|visited| visited.last.elapsed());
+    let wait = |interval: Duration| since.map_or(Duration::ZERO, |since| interval.saturating_sub(since));
+    let anchor = slot.dirty.then(|| wait(settings::anchor_interval()));
+    let retry = slot.pending.then(|| wait(visited.map_or(FIRST_RETRY, |visited| visited.retry)));
+    let witness = witness::due_in(slot).map(|due| due.max(wait(FIRST_RETRY)));
+    [anchor, retry, witness].into_iter().flatten().min()
+}
+
+fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
+    if !worker::databases().contains(&database) {
+        forget(database);
+        visited.remove(&database);
+        return;
+    }
+    let before = worked_at(database);
+    let called = slots().iter().any(|slot| slot.database == database && slot.dirty);
+    let started = worker::run_in(database);
+    note_start(started);
+    let failed = !started || (before.is_some() && worked_at(database) == before);
+    let pending = update(database, |slot| {
+        if failed && started {
+            slot.trouble.set("the worker ended before it was done");
+        }
+        // Not before its time comes again.
+        slot.dirty &= !failed;
+        slot.pending |= failed;
+        slot.pending
+    });
+    let before = visited.get(&database).map_or(FIRST_RETRY, |visited| visited.retry);
+    let retry = match pending {
+        Some(true) if !called || failed => (before * 2).min(LONGEST_SLEEP),
+        // Commits brought us here, which says nothing about what is pending.
+        Some(true) => before,
+        _ => FIRST_RETRY,
+    };
+    visited.insert(database, Visited { last: Instant::now(), retry });
+}
+
+fn note_start(started: bool) {
+    let trouble = if started { "" } else { NO_WORKER };
+    let before = shared_memory::write(|Shared { launcher, .. }| {
+        let before = launcher.trouble.get();
+        launcher.trouble.set(trouble);
+        before
+    });
+    if !started && before.is_empty() {
+        Report::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES, "pgseal cannot write anchors")
+            .detail(format!("Reason: {NO_WORKER}."))
+            .hint("Raise max_worker_processes in postgresql.conf and restart the server.")
+            .log();
+    }
+}
+
+/// When a worker last was done here; `None` while nothing is known of the database.
+fn worked_at(database: u32) -> Option<i64> {
+    slots().iter().find(|slot| slot.database == database).map(|slot| slot.worked_at)
+}
+
+fn update<R>(database: u32, change: impl FnOnce(&mut DatabaseSlot) -> R) -> Option<R> {
+    shared_memory::write(|Shared { databases, .. }| {
+        databases.iter_mut().find(|slot| slot.database == database).map(change)
+    })
+}
+
+fn forget(database: u32) {
+    update(database, |slot| *slot = DatabaseSlot::FREE);
+}

@@ -1,0 +1,249 @@
+//! One visit of the worker to a database: what changed is anchored, the witness is told.
+
+use super::survey::Survey;
+use super::witness;
+use crate::key;
+use crate::pg::error::Report;
+use crate::pg::index::Sees;
+use crate::pg::lock::{self, ChainLock};
+use crate::pg::shared_memory::DatabaseSlot;
+use crate::pg::{clock, spi, user, worker};
+use crate::record::anchor::{self, Anchor};
+use crate::record::{registry, tables};
+use crate::seal::heads::{self, Slot};
+use crate::seal::newest_anchor::{self, NewestAnchor};
+use crate::seal::plan;
+use pgrx::PgSqlErrorCode;
+use pgseal_chain::{HistoryKeys, Mac};
+use std::collections::BTreeSet;
+
+/// Every so many anchors one is complete.
+const COMPLETE_EVERY: u64 = 1_000;
+
+/// Durable on this server before it is published, whatever the defaults are; and never long in the way of
+/// a shutdown, or so long that somebody else's statement would be ended as the victim of a deadlock.
+const SETTINGS: &str = "SELECT pg_catalog.set_config(name, value, true)
+    FROM (VALUES ('synchronous_commit', 'local'), ('lock_timeout', '300ms'), ('statement_timeout', '0'),
+                 ('search_path', 'pg_catalog, pg_temp')) AS s (name, value)";
+
+/// What a visit came to.
+#[derive(Default)]
+struct Made {
+    anchor: Option<Anchor>,
+    /// Chains that the anchor has, with their positions.
+    anchored: Vec<(Slot, u64)>,
+    /// Somebody else owns what could not be looked at.
+    pending: bool,
+    witness: Option<witness::NumberedLine>,
+    /// Chains of other places may still grow.
+    adopting: bool,
+    /// A table could not be looked through.
+    undiscovered: bool,
+}
+
+enum Outcome {
+    /// Nothing was ever attached here.
+    Nothing,
+    Trouble(String),
+    Made(Box<Made>),
+}
+
+/// The worker's life.
+pub fn visit() {
+    match worker::transaction(anchor_changes, note_trouble) {
+        Outcome::Nothing => {
+            if newest_anchor::slot().is_some() {
+                let _ = newest_anchor::update(|slot| {
+                    slot.dirty = false;
+                    slot.pending = false;
+                    slot.worked_at = clock::now();
+                });
+            }
+        }
+        Outcome::Trouble(message) => {
+            let known = newest_anchor::slot().is_some_and(|slot| slot.trouble.get() == message);
+            note_trouble(&message);
+            if !known {
+                log_trouble(message);
+            }
+        }
+        Outcome::Made(made) => publish(*made),
+    }
+}
+
+fn publish(made: Made) {
+    for (slot, position) in &made.anchored {
+        heads::anchored(*slot, *position);
+    }
+    let newest = made.anchor.as_ref().and_then(|anchor| {
+        Some(NewestAnchor { number: anchor.number, at: anchor.at, mac: Mac::try_from(anchor.mac.as_slice()).ok()? })
+    });
+    let finish = |slot: &mut DatabaseSlot| {
+        slot.pending = made.pending;
+        slot.discovered = !made.undiscovered;
+        slot.adopting = made.adopting;
+        slot.completed |= made.anchor.is_some();
+        slot.worked_at = clock::now();
+        slot.trouble.set("");
+    };
+    let _ = match newest {
+        Some(newest) => newest_anchor::publish(newest, finish),
+        None => newest_anchor::update(finish),
+    };
+    if let Some(line) = made.witness {
+        let _ = newest_anchor::update(witness::leave(line));
+    }
+}
+
+fn note_trouble(message: &str) {
+    let _ = newest_anchor::update(|slot| {
+        slot.trouble.set(message);
+        slot.dirty = false;
+        slot.pending = true;
+        slot.worked_at = clock::now();
+    });
+}
+
+fn log_trouble(message: String) {
+    Report::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "pgseal cannot write anchors")
+        .detail(format!("Reason: {message}."))
+        .hint("Run in this database: SELECT * FROM seal.check_setup() WHERE NOT ok.")
+        .log();
+}
+
+/// Writes an anchor if anything changed.
+fn anchor_changes() -> Outcome {
+    if registry::catalog().is_none() {
+        return Outcome::Nothing;
+    }
+    if let Some(problem) = tables::problems().into_iter().next() {
+        return Outcome::Trouble(problem);
+    }
+    let Some(table) = anchor::table() else { return Outcome::Nothing };
+    let registrations = registry::registrations();
+    if registrations.is_empty() {
+        return Outcome::Nothing;
+    }
+    if let Err(fault) = key::current() {
+        return Outcome::Trouble(fault.to_string());
+    }
+    spi::execute(SETTINGS);
+    // Another worker of the same database, left over by a launcher that broke down.
+    if !lock::acquire(ChainLock::internal(table), false) {
+        return Outcome::Made(Box::new(Made { pending: true, ..Made::default() }));
+    }
+    let place = plan::chain_prefix().and_then(|prefix| Ok((newest_anchor::newest(&prefix)?, prefix)));
+    let (newest, prefix) = match place {
+        Ok(place) => place,
+        Err(error) => return Outcome::Trouble(error.to_string()),
+    };
+    let slot = newest_anchor::slot();
+    let first = slot.is_none_or(|slot| !slot.discovered);
+    // Before the heads are read: what is committed from now on marks the database again.
+    let _ = newest_anchor::update(|slot| slot.dirty = false);
+    let mut survey = Survey::default();
+    let may_adopt = newest.number == 0 || slot.is_some_and(|slot| slot.adopting);
+    if first || may_adopt {
+        survey.known = anchor::state(&prefix, Sees::Stored);
+    }
+    let was_adopting = survey.known.adopting;
+    let adopt = newest.number == 0 || was_adopting;
+    survey.heads.adopting = adopt && has_prepared_elsewhere(&prefix);
+    survey.pending |= survey.heads.adopting;
+    if first || adopt {
+        survey.discover(&registrations, &prefix, adopt);
+    }
+    survey.heads.adopting |= adopt && survey.undiscovered;
+    survey.reload_journal(&prefix);
+    survey.reload(&registrations, &prefix);
+    survey.collect(&prefix);
+    let complete = slot.is_none_or(|slot| !slot.completed) || (newest.number + 1) % COMPLETE_EVERY == 0;
+    let adopting_ends = was_adopting && !survey.heads.adopting;
+    Outcome::Made(Box::new(write(survey, &prefix, newest, complete, adopting_ends)))
+}
+
+/// Whether a transaction is open that was prepared before this place had its first anchor.
+fn has_prepared_elsewhere(prefix: &str) -> bool {
+    !spi::execute(&format!(
+        "SELECT FROM pg_catalog.pg_prepared_xacts
+          WHERE database = pg_catalog.current_database()
+            AND prepared < COALESCE((SELECT at FROM seal.anchor WHERE chain = {} AND number = 1), pg_catalog.now())",
+        spi::literal(prefix)
+    ))
+    .is_empty()
+}
+
+/// `force`: also where no head changed.
+fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool, force: bool) -> Made {
+    let mut made = Made { anchored: std::mem::take(&mut survey.anchored), pending: survey.pending, ..Made::default() };
+    made.adopting = survey.heads.adopting;
+    made.undiscovered = survey.undiscovered;
+    made.pending |= survey.undiscovered;
+    if survey.heads.is_empty() && !force {
+        made.witness = witness::line_that_is_due(newest_anchor(prefix, newest).as_ref());
+        return made;
+    }
+    if complete {
+        survey.heads.add_older(anchor::state(prefix, Sees::Stored));
+    }
+    let Ok(key) = key::current() else { return made };
+    let mut anchor = Anchor {
+        chain: prefix.to_owned(),
+        number: free_number(prefix, newest.number),
+        at: clock::now().max(newest.at).max(survey.newest_at),
+        complete,
+        heads: spi::jsonb_text(&survey.heads.to_json()),
+        boot: clock::boot_id(),
+        boot_time: clock::since_boot(),
+        key_id: key.id.to_owned(),
+        prev: newest.mac.to_vec(),
+        mac: Vec::new(),
+        malformed: false,
+    };
+    anchor.mac = anchor.expected_mac(&HistoryKeys::derive(&key.secret, pgseal_chain::ANCHORS).record_key()).to_vec();
+    user::with_rights_of(user::extension_owner(), || insert(&anchor));
+    made.witness = witness::line_that_is_due(Some(&anchor));
+    made.anchor = Some(anchor);
+    made
+}
+
+/// The anchor that was published last, as it stands in the table.
+fn newest_anchor(prefix: &str, newest: NewestAnchor) -> Option<Anchor> {
+    let mut found = None;
+    anchor::visit(prefix, Sees::Stored, |anchor| {
+        if anchor.number == newest.number && anchor.mac == newest.mac && anchor.is_authentic() {
+            found = Some(anchor);
+            return false;
+        }
+        anchor.number > newest.number
+    });
+    found
+}
+
+/// The first number above this one that no row has; one that has it is a forgery, which
+/// verification names.
+fn free_number(prefix: &str, above: u64) -> u64 {
+    let mut taken = BTreeSet::new();
+    anchor::visit(prefix, Sees::Stored, |anchor| {
+        taken.insert(anchor.number);
+        anchor.number > above
+    });
+    (above + 1..).find(|number| !taken.contains(number)).unwrap_or(above + 1)
+}
+
+fn insert(anchor: &Anchor) {
+    spi::execute(&format!(
+        "INSERT INTO seal.anchor (chain, number, at, complete, heads, boot, boot_time, key, prev, mac)
+         VALUES ({}, {}, {}, {}, {}::pg_catalog.jsonb, {}, {}, {}, {}, {})",
+        spi::literal(&anchor.chain),
+        anchor.number,
+        spi::time_literal(anchor.at),
+        anchor.complete,
+        spi::literal(&anchor.heads),
+        spi::literal(&anchor.boot),
+        anchor.boot_time,
+        spi::literal(&anchor.key_id),
+        spi::bytea_literal(&anchor.prev),
+        spi::bytea_literal(&anchor.mac),
+    ));
+}

@@ -1,0 +1,112 @@
+//! The newest published anchor, which every sealed row names, and the mark that tells the worker
+//! that there is something to anchor.
+
+use super::error::SealError;
+use crate::pg::index::Sees;
+use crate::pg::shared_memory::{self, DatabaseSlot, MAX_DATABASES, Shared};
+use crate::pg::{clock, server};
+use crate::record::anchor;
+use pgseal_chain::Mac;
+
+/// What a row needs to know of the newest anchor; number 0: there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestAnchor {
+    pub number: u64,
+    /// µs since 2000-01-01 UTC.
+    pub at: i64,
+    pub mac: Mac,
+}
+
+impl NewestAnchor {
+    pub const NONE: NewestAnchor = NewestAnchor { number: 0, at: i64::MIN, mac: pgseal_chain::GENESIS };
+}
+
+/// The newest anchor of this node in this database; from the table where memory does not know it.
+pub fn newest(chain_prefix: &str) -> Result<NewestAnchor, SealError> {
+    if let Some(known) = known() {
+        return Ok(known);
+    }
+    let Some(found) = anchor::newest(chain_prefix, Sees::Stored) else { return Err(SealError::NoAnchors) };
+    publish(found, |_| {})?;
+    Ok(known().unwrap_or(found))
+}
+
+/// What memory knows, if it does.
+pub fn known() -> Option<NewestAnchor> {
+    let database = server::database();
+    // Asked for every transaction that seals: nothing but these three is copied.
+    shared_memory::read(|_, databases| {
+        let slot = databases.iter().find(|slot| slot.database == database)?;
+        slot.known.then_some(NewestAnchor { number: slot.number, at: slot.at, mac: slot.mac })
+    })
+}
+
+/// This database's slot as it is now.
+pub fn slot() -> Option<DatabaseSlot> {
+    let database = server::database();
+    shared_memory::read(|_, databases| databases.iter().find(|slot| slot.database == database).copied())
+}
+
+/// Publishes an anchor, unless a newer one is known, and changes what else stands in the slot.
+pub fn publish(anchor: NewestAnchor, change: impl FnOnce(&mut DatabaseSlot)) -> Result<(), SealError> {
+    update(|slot| {
+        if !slot.known || anchor.number > slot.number {
+            slot.known = true;
+            slot.number = anchor.number;
+            slot.at = anchor.at;
+            slot.mac = anchor.mac;
+        }
+        change(slot);
+    })
+}
+
+/// Changes this database's slot, which is made if it is not there.
+pub fn update(change: impl FnOnce(&mut DatabaseSlot)) -> Result<(), SealError> {
+    let database = server::database();
+    let place = reserve(database).or_else(|| {
+        free_dropped();
+        reserve(database)
+    });
+    let Some(place) = place else { return Err(SealError::DatabasesFull { slots: MAX_DATABASES }) };
+    shared_memory::write(|Shared { databases, .. }| {
+        if databases[place].database == database {
+            change(&mut databases[place]);
+        }
+    });
+    Ok(())
+}
+
+fn reserve(database: u32) -> Option<usize> {
+    shared_memory::write(|Shared { databases, .. }| {
+        let place = databases
+            .iter()
+            .position(|slot| slot.database == database)
+            .or_else(|| databases.iter().position(|slot| slot.database == 0))?;
+        databases[place].database = database;
+        Some(place)
+    })
+}
+
+fn free_dropped() {
+    let mut known = Vec::new();
+    shared_memory::read(|_, databases| known.extend(databases.iter().map(|slot| slot.database)));
+    known.retain(|database| *database != 0 && !server::database_exists(*database));
+    shared_memory::write(|Shared { databases, .. }| {
+        for slot in databases.iter_mut().filter(|slot| known.contains(&slot.database)) {
+            *slot = DatabaseSlot::FREE;
+        }
+    });
+}
+
+/// Marks a database as having something to anchor; `true` if it was not marked yet. Called with the
+/// lock held, at commit: cannot fail.
+pub fn mark_dirty(databases: &mut [DatabaseSlot], database: u32) -> bool {
+    match databases.iter_mut().find(|slot| slot.database == database) {
+        Some(slot) if !slot.dirty => {
+            slot.dirty = true;
+            slot.dirty_since = clock::now();
+            true
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,409 @@
+//! What pgseal seals about itself: journal and anchors, checked under the snapshot of a run.
+//!
+//! What is wrong with them concerns every history, since every verdict rests on them.
+
+use super::locate::RowKey;
+use crate::pg::index::Sees;
+use crate::record::anchor::{self, Anchor, Heads};
+use crate::record::identity::{in_anchors, is_of_place};
+use crate::record::journal::{self, Entry};
+use crate::record::journaled::{self, Journaled};
+use crate::seal::heads::{self, Remembered};
+use crate::seal::newest_anchor::{self, NewestAnchor};
+use crate::seal::plan;
+use crate::settings;
+use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the server's memory says; read before the snapshot is taken.
+pub struct Memory {
+    /// Name of the node's first chain; none while the server only replays.
+    prefix: Option<String>,
+    journal: Option<Remembered>,
+    anchor: Option<NewestAnchor>,
+}
+
+/// One chain of anchors as the run's snapshot has it.
+#[derive(Default)]
+struct AnchorChain {
+    /// Times by number − 1, `None` where the anchor is not authentic.
+    times: Vec<Option<i64>>,
+    heads: Heads,
+    newest: Option<(u64, Mac, i64)>,
+}
+
+/// Journal and anchors of a run.
+#[derive(Default)]
+pub struct Internal {
+    /// What is wrong with them.
+    pub findings: Vec<Finding<RowKey>>,
+    /// What the journal says of each history.
+    pub histories: BTreeMap<HistoryId, Journaled>,
+    chains: BTreeMap<String, AnchorChain>,
+    /// What journal entries name.
+    named: NamedAnchors,
+    /// Chains that a later anchor has at a lower position than an earlier one, by history.
+    regressions: Vec<(String, Finding<RowKey>)>,
+    /// Name of this node's first chain here; none while the server only replays.
+    here: Option<String>,
+}
+
+impl Memory {
+    pub fn read(in_recovery: bool) -> Memory {
+        let prefix = if in_recovery { None } else { plan::chain_prefix().ok() };
+        let remembered = if in_recovery { Vec::new() } else { heads::of_database() };
+        Memory {
+            journal: remembered.into_iter().find(|known| known.slot.history() == JOURNAL),
+            anchor: prefix.as_ref().and_then(|_| newest_anchor::known()),
+            prefix,
+        }
+    }
+}
+
+impl Internal {
+    /// Reads and checks both under the active snapshot.
+    pub fn check(memory: &Memory) -> Internal {
+        let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
+        internal.read_anchors();
+        let entries = journal::stored(Sees::Snapshot);
+        internal.check_journal(&entries, memory);
+        internal.check_anchor_ends(memory);
+        internal.histories = journaled::histories(&journal::acts(Sees::Snapshot));
+        internal.check_histories();
+        let of_journal: Vec<_> = internal.regressions(anchor::JOURNAL).collect();
+        internal.findings.extend(of_journal);
+        internal
+    }
+
+    /// Where the anchors of all places say that chains of this history stood: position and mac.
+    pub fn anchored(&self, history: &str) -> Vec<(String, u64, Mac)> {
+        let chains = self.chains.values().filter_map(|anchors| anchors.heads.histories.get(history));
+        chains.flatten().map(|(chain, (position, mac))| (chain.clone(), *position, *mac)).collect()
+    }
+
+    /// Chains of this node that go on beyond where its first anchor here found them: they were
+    /// sealed elsewhere, after this place began, and brought over. `tops` are the highest positions.
+    pub fn brought_over<'a>(
+        &self,
+        history: &str,
+        tops: impl Iterator<Item = (&'a [u8], u64)>,
+    ) -> Vec<(String, u64, u64)> {
+        let own = self.here.as_ref().and_then(|here| self.chains.get(here)).filter(|own| !own.heads.adopting);
+        let (Some(here), Some(own)) = (&self.here, own) else { return Vec::new() };
+        let known = own.heads.histories.get(history);
+        // Histories can arrive from other nodes, by replication; what pgseal keeps about itself does not.
+        let internal = history == anchor::JOURNAL || history == anchor::ANCHOR_CHAINS;
+        tops.filter_map(|(chain, top)| Some((std::str::from_utf8(chain).ok()?, top)))
+            .filter(|(chain, _)| if internal { !is_of_place(chain, here) } else { is_of_another_place(chain, here) })
+            .map(|(chain, top)| {
+                let found = known.and_then(|chains| chains.get(chain)).map_or(0, |(position, _)| *position);
+                (chain.to_owned(), found + 1, top)
+            })
+            .filter(|(_, first, last)| first <= last)
+            .collect()
+    }
+
+    /// What earlier anchors had of this history and later ones did not.
+    pub fn regressions(&self, history: &str) -> impl Iterator<Item = Finding<RowKey>> {
+        self.regressions.iter().filter(move |(of, _)| of == history).map(|(_, finding)| finding.clone())
+    }
+
+    /// Number and time of the newest anchor of any place.
+    pub fn newest(&self) -> Option<(u64, i64)> {
+        self.chains.values().filter_map(|chain| chain.newest).max_by_key(|newest| newest.2).map(|(n, _, at)| (n, at))
+    }
+
+    /// Anchors that entries of the history or of the journal name but that are gone, or younger than
+    /// these entries.
+    pub fn judge_names(&self, named: Option<&NamedAnchors>) -> Vec<Finding<RowKey>> {
+        let mut found = Vec::new();
+        let mut named = named.cloned().unwrap_or_default();
+        named.merge(self.named.clone());
+        for (place, anchors) in named.places() {
+            let place = String::from_utf8_lossy(place).into_owned();
+            let Some(chain) = self.chains.get(&place) else {
+                if self.was_begun_here(&place) {
+                    let (first, last) = (anchors.keys().next(), anchors.keys().next_back());
+                    found.push(gone(&place, *first.unwrap_or(&1), *last.unwrap_or(&1)));
+                }
+                continue;
+            };
+            let missing: Vec<u64> = anchors.keys().copied().filter(|n| *n > chain.times.len() as u64).collect();
+            if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+                found.push(gone(&place, *first, *last));
+            }
+            for (number, sealed_at) in anchors {
+                let at = usize::try_from(number - 1).ok().and_then(|place| *chain.times.get(place)?);
+                if at.is_some_and(|at| at > *sealed_at) {
+                    found.push(anchor_finding(
+                        &place,
+                        *number,
+                        *number,
+                        format!(
+                            "anchor {number} is younger than entries that name it: the one that they name was removed"
+                        ),
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a chain was begun by this node, or in this database under whatever name. Another node
+    /// keeps its anchors to itself.
+    fn was_begun_here(&self, chain: &str) -> bool {
+        let here = self.here.as_deref().and_then(ChainName::parse);
+        let tag = here.map(|here| here.tag);
+        ChainName::parse(chain).is_none_or(|name| name.node == settings::chain_name() || Some(name.tag) == tag)
+    }
+
+    /// A history that anchors have entries of is in the journal, attached or detached.
+    fn check_histories(&mut self) {
+        let known: BTreeSet<String> = self.histories.keys().map(|history| in_anchors(*history)).collect();
+        let lost: BTreeSet<&String> = self
+            .chains
+            .values()
+            .flat_map(|chain| chain.heads.histories.keys())
+            .filter(|history| {
+                *history != anchor::JOURNAL && *history != anchor::ANCHOR_CHAINS && !known.contains(*history)
+            })
+            .collect();
+        let sentence =
+            |history: &String| format!("history {history}, whose entries the anchors have, is not in the journal");
+        let findings: Vec<_> =
+            lost.into_iter().map(|history| Finding::new(Kind::ConfigurationAltered, sentence(history))).collect();
+        self.findings.extend(findings);
+    }
+
+    fn read_anchors(&mut self) {
+        for name in anchor::chains(Sees::Snapshot) {
+            let mut chain = AnchorChain::default();
+            let mut walk = Walk::default();
+            let usable = anchor::visit(&name, Sees::Snapshot, |anchor| {
+                walk.step(anchor, &mut chain);
+                true
+            });
+            if usable.is_none() {
+                let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
+                self.findings.push(Finding::new(Kind::ConfigurationAltered, sentence));
+                return;
+            }
+            walk.end();
+            self.regressions.extend(walk.regressed.iter().map(|((history, chain), (later, earlier))| {
+                let what = format!(
+                    "an anchor had this chain at position {earlier}, a later one at {later}: its newest entries were removed and it went on without them"
+                );
+                let chain = if history == anchor::JOURNAL { format!("journal {chain}") } else { chain.clone() };
+                (history.clone(), placed(Finding::new(Kind::Truncated, what), chain, later + 1, *earlier))
+            }));
+            self.findings.extend(
+                walk.faults
+                    .into_iter()
+                    .map(|(first, last, what, found)| Finding { found, ..anchor_finding(&name, first, last, what) }),
+            );
+            self.chains.insert(name, chain);
+        }
+    }
+
+    /// The newest anchor that memory or a later place's anchors remember must be there.
+    fn check_anchor_ends(&mut self, memory: &Memory) {
+        let mut ends: Vec<(String, u64, Mac)> = self.anchored(anchor::ANCHOR_CHAINS);
+        if let (Some(prefix), Some(newest)) = (&memory.prefix, memory.anchor.filter(|newest| newest.number > 0)) {
+            ends.push((prefix.clone(), newest.number, newest.mac));
+        }
+        let tops: Vec<(String, u64)> =
+            self.chains.iter().filter_map(|(name, chain)| Some((name.clone(), chain.newest?.0))).collect();
+        let tops = tops.iter().map(|(name, top)| (name.as_bytes(), *top));
+        for (name, first, last) in self.brought_over(anchor::ANCHOR_CHAINS, tops) {
+            self.findings.push(anchor_finding(&name, first, last, elsewhere("anchor", first, last)));
+        }
+        for (name, number, mac) in ends.into_iter().collect::<BTreeSet<_>>() {
+            let newest = self.chains.get(&name).and_then(|chain| chain.newest);
+            let present = newest.map_or(0, |(number, ..)| number);
+            if present < number {
+                self.findings.push(gone(&name, present + 1, number));
+            } else if newest.is_some_and(|(n, other, _)| n == number && other != mac) {
+                let what = format!("anchor {number} is not the one that was written");
+                self.findings.push(anchor_finding(&name, number, number, what));
+            }
+        }
+    }
+
+    fn check_journal(&mut self, entries: &[Entry], memory: &Memory) {
+        if !journal::has_primary_key() {
+            let sentence = "the primary key of seal.journal is gone: an entry could stand there twice";
+            self.findings.push(Finding::new(Kind::ConfigurationAltered, sentence));
+        }
+        for chain in entries.chunk_by(|a, b| a.chain == b.chain) {
+            self.check_journal_chain(chain);
+        }
+        let tops = entries.iter().map(|entry| (entry.chain.as_bytes(), entry.position));
+        let tops = tops.fold(BTreeMap::new(), |mut tops: BTreeMap<&[u8], u64>, (chain, position)| {
+            let top = tops.entry(chain).or_default();
+            *top = (*top).max(position);
+            tops
+        });
+        for (name, first, last) in self.brought_over(anchor::JOURNAL, tops.into_iter()) {
+            let what = elsewhere("journal entry", first, last);
+            self.findings.push(journal_finding(Kind::Forged, &name, first, last, what));
+        }
+        let mut ends = self.anchored(anchor::JOURNAL);
+        if let (Some(prefix), Some(known)) = (&memory.prefix, memory.journal.filter(|known| known.head.position > 0)) {
+            ends.push((prefix.clone(), known.head.position, known.head.mac));
+        }
+        for (name, position, mac) in ends.into_iter().collect::<BTreeSet<_>>() {
+            let of_chain = || entries.iter().filter(|entry| entry.chain == name);
+            let top = of_chain().map(|entry| entry.position).max().unwrap_or(0);
+            if top < position {
+                let what = "the newest entries of the journal were removed".to_owned();
+                self.findings.push(journal_finding(Kind::Truncated, &name, top + 1, position, what));
+            } else if of_chain().any(|entry| entry.position == position && entry.is_authentic() && entry.mac != mac) {
+                let what = format!("entry {position} of the journal is not the one that was written");
+                self.findings.push(journal_finding(Kind::Modified, &name, position, position, what));
+            }
+        }
+    }
+
+    fn check_journal_chain(&mut self, entries: &[Entry]) {
+        let mut last: (u64, Option<Mac>) = (0, Some(GENESIS));
+        for entry in entries {
+            let (name, position) = (&entry.chain, entry.position);
+            if position > last.0 + 1 {
+                let what = "entries of the journal were removed".to_owned();
+                self.findings.push(journal_finding(Kind::Missing, name, last.0 + 1, position - 1, what));
+                last.1 = None;
+            }
+            let mac = Mac::try_from(entry.mac.as_slice()).ok().filter(|_| entry.is_authentic());
+            if mac.is_none() || position == last.0 {
+                let what = format!("entry {position} of the journal was changed or is forged");
+                let finding = journal_finding(Kind::Modified, name, position, position, what);
+                self.findings.push(Finding { found: Some(content(entry)), ..finding });
+            } else if last.1.is_some_and(|previous| entry.prev != previous) {
+                let what = format!("entry {position} of the journal does not follow the one before it");
+                self.findings.push(journal_finding(Kind::WrongPredecessor, name, position, position, what));
+            } else {
+                self.named.add(name.as_bytes(), entry.anchor, entry.at);
+            }
+            last = (position, mac);
+        }
+    }
+}
+
+/// Whether a chain was begun by this node before a promotion, a restore or a copy.
+fn is_of_another_place(chain: &str, here: &str) -> bool {
+    match (ChainName::parse(chain), ChainName::parse(here)) {
+        (Some(chain), Some(here)) => chain.node == here.node && chain.tag != here.tag,
+        _ => false,
+    }
+}
+
+/// Anchors of a chain from the newest down.
+#[derive(Default)]
+struct Walk {
+    /// Where the anchors above have each chain, and where one below had it higher.
+    later: Heads,
+    regressed: BTreeMap<(String, String), (u64, u64)>,
+    /// The anchor above: its number, what it follows, its time.
+    above: Option<(u64, Option<Mac>, i64)>,
+    complete_seen: bool,
+    faults: Vec<(u64, u64, String, Option<String>)>,
+}
+
+impl Walk {
+    fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) {
+        let number = anchor.number;
+        let mac = Mac::try_from(anchor.mac.as_slice()).ok().filter(|_| number > 0 && anchor.is_authentic());
+        if let Some((above, prev, at)) = self.above {
+            self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
+            let follows = prev.is_none() || mac.is_none() || above != number + 1 || prev == mac;
+            self.fault_if(!follows, above, above, "does not follow the one before it");
+            self.fault_if(mac.is_some() && at < anchor.at, above, above, "is older than the one before it");
+        }
+        if mac.is_none() {
+            let what = format!("anchor {number} was changed or is forged");
+            self.faults.push((number, number, what, Some(content(&anchor))));
+        }
+        let place = usize::try_from(number).unwrap_or(0);
+        if chain.times.len() < place && (mac.is_some() || chain.newest.is_some()) {
+            chain.times.resize(place, None);
+        }
+        if let Some(mac) = mac {
+            chain.times[place - 1] = Some(anchor.at);
+            chain.newest.get_or_insert((number, mac, anchor.at));
+            if chain.newest.is_some_and(|(newest, ..)| newest == number) {
+                chain.heads.adopting = Heads::parse(&anchor.heads).is_some_and(|heads| heads.adopting);
+            }
+            let heads = Heads::parse(&anchor.heads).unwrap_or_default();
+            self.compare(&heads);
+            if !self.complete_seen {
+                chain.heads.add_older(heads);
+                self.complete_seen = anchor.complete;
+            }
+        }
+        let prev = Mac::try_from(anchor.prev.as_slice()).ok().filter(|_| mac.is_some());
+        self.above = Some((number, prev, if mac.is_some() { anchor.at } else { i64::MAX }));
+    }
+
+    /// No chain ever falls: an earlier anchor with a higher position saw entries that were removed.
+    fn compare(&mut self, heads: &Heads) {
+        for (history, chain, position, _) in heads.iter() {
+            if let Some((later, _)) = self.later.get(history, chain).filter(|(later, _)| *later < position) {
+                let lost = self.regressed.entry((history.to_owned(), chain.to_owned())).or_insert((later, position));
+                lost.1 = lost.1.max(position);
+            }
+        }
+        self.later.add_older(heads.clone());
+    }
+
+    fn end(&mut self) {
+        if let Some((lowest, prev, _)) = self.above {
+            self.fault_if(lowest > 1, 1, lowest - 1, "was removed");
+            self.fault_if(lowest == 1 && prev.is_some_and(|prev| prev != GENESIS), 1, 1, "does not begin its chain");
+        }
+    }
+
+    fn fault_if(&mut self, wrong: bool, first: u64, last: u64, what: &str) {
+        if wrong {
+            let sentence = match last > first {
+                true => format!("anchors {first} to {last} {}", what.replacen("was", "were", 1)),
+                false => format!("anchor {first} {what}"),
+            };
+            self.faults.push((first, last, sentence, None));
+        }
+    }
+}
+
+/// What stands in a record, so that two changes of it are two findings.
+fn content(record: &impl std::fmt::Debug) -> String {
+    format!("content {}", hex::encode(&Sha256::digest(format!("{record:?}").as_bytes())[..16]))
+}
+
+/// What is said of records that were brought over from another place.
+pub fn elsewhere(one: &str, first: u64, last: u64) -> String {
+    let which = if last > first { format!("{one} {first} to {last}") } else { format!("{one} {first}") };
+    format!("{which}: sealed elsewhere and brought here after this place had begun its own chains")
+}
+
+fn gone(chain: &str, first: u64, last: u64) -> Finding<RowKey> {
+    let what = match last > first {
+        true => format!("the newest anchors, {first} to {last}, were removed"),
+        false => format!("the newest anchor, {first}, was removed"),
+    };
+    anchor_finding(chain, first, last, what)
+}
+
+fn anchor_finding(chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
+    placed(Finding::new(Kind::AnchorAltered, sentence), format!("anchors {chain}"), first, last)
+}
+
+fn journal_finding(kind: Kind, chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
+    placed(Finding::new(kind, sentence), format!("journal {chain}"), first, last)
+}
+
+fn placed(mut finding: Finding<RowKey>, chain: String, first: u64, last: u64) -> Finding<RowKey> {
+    finding.chain = Some(chain);
+    finding.position = Some(first);
+    finding.last_position = (last > first).then_some(last);
+    finding
+}

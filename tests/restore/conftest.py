@@ -1,0 +1,35 @@
+"""A server that anchors at once, with a furnished database in it, and copies of that one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.cluster import Cluster
+from support.database import Database
+from support.restoring import furnish
+from support.servers import assert_no_alarms
+from support.witnessing import AT_ONCE
+
+
+@pytest.fixture(scope="session")
+def fast() -> Iterator[Cluster]:
+    """The server that the tests of this folder share."""
+    with Cluster({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"}) as server:
+        yield server
+        assert_no_alarms(server)
+
+
+@pytest.fixture(scope="session")
+def original(fast: Cluster) -> Iterator[Database]:
+    """A database that tests leave as it is."""
+    yield furnish(fast.createdb())
+
+
+@pytest.fixture
+def copy(fast: Cluster) -> Iterator[Database]:
+    """An empty database beside it."""
+    database = fast.createdb()
+    yield database
+    database.drop()
