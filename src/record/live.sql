@@ -159,6 +159,8 @@ SELECT p.root, format('index %I', c.relname) || p.place,
  WHERE (p.is_root OR NOT c.relispartition)
    AND NOT EXISTS (SELECT FROM pg_constraint con WHERE con.conindid = i.indexrelid AND con.conrelid = i.indrelid
                       AND con.contype IN ('p', 'u', 'x'))
+   -- What REINDEX CONCURRENTLY is building, or has replaced.
+   AND (i.indisvalid OR c.relname !~ '_cc(new|old)[0-9]*$')
    -- The seal index stands on each table that stores rows; verification looks for it there.
    AND NOT (i.indisunique AND i.indnkeyatts = 2 AND i.indpred IS NULL AND i.indexprs IS NULL
             AND (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0]) = 'seal_chain'

@@ -22,7 +22,7 @@ def test_a_history_that_is_well(db: Database) -> None:
 
 def test_the_newest_anchor_is_in_the_status_of_every_history(db: Database) -> None:
     db.run(f"{SEALED}; CREATE TABLE g (n int); SELECT seal.attach('g'); INSERT INTO h VALUES (1), (2)")
-    wait_for(db, "SELECT sum(unanchored) = 0 AND count(anchor) = 2 FROM seal.status")
+    wait_for(db, "SELECT sum(unanchored) = 0 AND count(anchor) = 2 AND bool_and(worker = 'running') FROM seal.status")
     number, at = db.rows("SELECT number, at FROM seal.anchor ORDER BY number DESC LIMIT 1")[0]
     lines = db.rows("SELECT history, anchor, last_anchor, unanchored, worker FROM seal.status ORDER BY 1")
     assert lines == [("public.g", number, at, 0, "running"), ("public.h", number, at, 0, "running")]
