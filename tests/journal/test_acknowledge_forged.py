@@ -10,7 +10,7 @@ import pytest
 from support.cluster import Cluster
 from support.database import Database
 from support.journaling import chain, found, keep, put_back, top
-from support.sealing import history
+from support.sealing import history, wait_for
 from support.servers import assert_no_alarms
 from support.tampering import triggers_off
 from support.witnessing import AT_ONCE, anchored
@@ -83,6 +83,8 @@ def test_a_real_one_made_to_file_more(db: Database) -> None:
 def test_copied_from_another_database(cluster: Cluster, db: Database) -> None:
     """Of a history with the same id, in which the same finding was filed: authentic, but not of this place."""
     damaged(db)
+    # This place has begun its own chains.
+    wait_for(db, "SELECT EXISTS (SELECT FROM seal.anchor)")
     number = db.value("SELECT history_id FROM seal.history")
     elsewhere = cluster.createdb()
     try:

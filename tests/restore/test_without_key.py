@@ -56,7 +56,9 @@ def test_without_a_key_and_then_with_it(own_cluster: Servers, fast: Cluster, sou
     server.key = fast.key
     server.write_key(fast.key or "")
     server.configure({"pgseal.key_file": str(server.key_file)}, restart=True)
-    assert state(db) == before
+    # The worker may have written the first anchor of this place already.
+    now = state(db)
+    assert {**now, "seal.anchor": None} == {**before, "seal.anchor": None}
     assert_intact(db)
     insert_everywhere(db, 10)
     anchored(db)
