@@ -310,6 +310,16 @@ pub fn write<R>(f: impl FnOnce(Shared<'_>) -> R) -> R {
     }
 }
 
+/// Looks at what is known of a database; `None` if nothing is. As for `read`.
+pub fn database<R>(database: u32, look: impl FnOnce(&DatabaseSlot) -> R) -> Option<R> {
+    read(|_, databases| databases.iter().find(|slot| slot.database == database).map(look))
+}
+
+/// Changes what is known of a database; `None` if nothing is. As for `write`.
+pub fn change_database<R>(database: u32, change: impl FnOnce(&mut DatabaseSlot) -> R) -> Option<R> {
+    write(|Shared { databases, .. }| databases.iter_mut().find(|slot| slot.database == database).map(change))
+}
+
 /// Wakes the launcher, if it runs.
 pub fn wake_launcher() {
     let launcher = read_launcher();

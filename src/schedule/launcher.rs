@@ -76,16 +76,18 @@ fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
 
 fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
     if !worker::databases().contains(&database) {
-        forget(database);
+        shared_memory::change_database(database, |slot| *slot = DatabaseSlot::FREE);
         visited.remove(&database);
         return;
     }
-    let before = worked_at(database);
-    let called = slots().iter().any(|slot| slot.database == database && slot.dirty);
+    // When a worker last was done here; nothing while nothing is known of the database.
+    let worked_at = || shared_memory::database(database, |slot| slot.worked_at);
+    let before = worked_at();
+    let called = shared_memory::database(database, |slot| slot.dirty) == Some(true);
     let started = worker::run_in(database);
     note_start(started);
-    let failed = !started || (before.is_some() && worked_at(database) == before);
-    let pending = update(database, |slot| {
+    let failed = !started || (before.is_some() && worked_at() == before);
+    let pending = shared_memory::change_database(database, |slot| {
         if failed && started {
             slot.trouble.set("the worker ended before it was done");
         }
@@ -117,19 +119,4 @@ fn note_start(started: bool) {
             .hint("Raise max_worker_processes in postgresql.conf and restart the server.")
             .log();
     }
-}
-
-/// When a worker last was done here; `None` while nothing is known of the database.
-fn worked_at(database: u32) -> Option<i64> {
-    slots().iter().find(|slot| slot.database == database).map(|slot| slot.worked_at)
-}
-
-fn update<R>(database: u32, change: impl FnOnce(&mut DatabaseSlot) -> R) -> Option<R> {
-    shared_memory::write(|Shared { databases, .. }| {
-        databases.iter_mut().find(|slot| slot.database == database).map(change)
-    })
-}
-
-fn forget(database: u32) {
-    update(database, |slot| *slot = DatabaseSlot::FREE);
 }

@@ -5,7 +5,7 @@
 
 use crate::command::ShellCommand;
 use crate::pg::error::Report;
-use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
+use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, server, spi, worker};
 use crate::record::anchor::Anchor;
 use crate::record::witness;
@@ -85,7 +85,8 @@ fn is_running(slot: &DatabaseSlot) -> bool {
 /// Runs the witness command in a worker of its own. One that fails is tried again later, with the
 /// newest anchor of then.
 pub fn tell(database: u32) {
-    let Some((number, line)) = change(database, |slot| (slot.line_number, slot.line.get())) else { return };
+    let waiting = shared_memory::database(database, |slot| (slot.line_number, slot.line.get()));
+    let Some((number, line)) = waiting else { return };
     let outcome = settings::witness_command().map(|command| {
         let input = format!("{line}\n");
         let stop = worker::is_to_end;
@@ -94,7 +95,7 @@ pub fn tell(database: u32) {
             .map_err(|error| format!("pgseal.witness_command {error}"))
     });
     let trouble = outcome.and_then(Result::err).unwrap_or_default();
-    change(database, |slot| {
+    shared_memory::change_database(database, |slot| {
         slot.witnessing_since = 0;
         slot.witnessed_at = clock::now();
         slot.line_number = 0;
@@ -114,19 +115,13 @@ pub fn tell(database: u32) {
 
 /// Starts the command for a line that waits.
 pub fn start(database: u32) {
-    change(database, |slot| slot.witnessing_since = clock::now());
+    shared_memory::change_database(database, |slot| slot.witnessing_since = clock::now());
     if !worker::start_witness(database) {
-        change(database, |slot| {
+        shared_memory::change_database(database, |slot| {
             slot.witnessing_since = 0;
             slot.line_number = 0;
             slot.witness_trouble
                 .set("no worker could be started for pgseal.witness_command: raise max_worker_processes");
         });
     }
-}
-
-fn change<R>(database: u32, change: impl FnOnce(&mut DatabaseSlot) -> R) -> Option<R> {
-    shared_memory::write(|Shared { databases, .. }| {
-        databases.iter_mut().find(|slot| slot.database == database).map(change)
-    })
 }

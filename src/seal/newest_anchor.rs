@@ -33,18 +33,14 @@ pub fn newest(chain_prefix: &str) -> Result<NewestAnchor, SealError> {
 
 /// What memory knows, if it does.
 pub fn known() -> Option<NewestAnchor> {
-    let database = server::database();
     // Asked for every transaction that seals: nothing but these three is copied.
-    shared_memory::read(|_, databases| {
-        let slot = databases.iter().find(|slot| slot.database == database)?;
-        slot.known.then_some(NewestAnchor { number: slot.number, at: slot.at, mac: slot.mac })
-    })
+    let newest = |slot: &DatabaseSlot| NewestAnchor { number: slot.number, at: slot.at, mac: slot.mac };
+    shared_memory::database(server::database(), |slot| slot.known.then(|| newest(slot)))?
 }
 
 /// This database's slot as it is now.
 pub fn slot() -> Option<DatabaseSlot> {
-    let database = server::database();
-    shared_memory::read(|_, databases| databases.iter().find(|slot| slot.database == database).copied())
+    shared_memory::database(server::database(), |slot| *slot)
 }
 
 /// Publishes an anchor, unless a newer one is known, and changes what else stands in the slot.
@@ -63,27 +59,24 @@ pub fn publish(anchor: NewestAnchor, change: impl FnOnce(&mut DatabaseSlot)) -> 
 /// Changes this database's slot, which is made if it is not there.
 pub fn update(change: impl FnOnce(&mut DatabaseSlot)) -> Result<(), SealError> {
     let database = server::database();
-    let place = reserve(database).or_else(|| {
+    if !reserve(database) {
         free_dropped();
-        reserve(database)
-    });
-    let Some(place) = place else { return Err(SealError::DatabasesFull { slots: MAX_DATABASES }) };
-    shared_memory::write(|Shared { databases, .. }| {
-        if databases[place].database == database {
-            change(&mut databases[place]);
+        if !reserve(database) {
+            return Err(SealError::DatabasesFull { slots: MAX_DATABASES });
         }
-    });
+    }
+    shared_memory::change_database(database, change);
     Ok(())
 }
 
-fn reserve(database: u32) -> Option<usize> {
+/// Whether the database has a slot now.
+fn reserve(database: u32) -> bool {
     shared_memory::write(|Shared { databases, .. }| {
-        let place = databases
-            .iter()
-            .position(|slot| slot.database == database)
-            .or_else(|| databases.iter().position(|slot| slot.database == 0))?;
-        databases[place].database = database;
-        Some(place)
+        if databases.iter().any(|slot| slot.database == database) {
+            return true;
+        }
+        let free = databases.iter_mut().find(|slot| slot.database == 0);
+        free.map(|slot| slot.database = database).is_some()
     })
 }
 
