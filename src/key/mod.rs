@@ -7,8 +7,9 @@ pub use fault::KeyFault;
 
 use crate::pg::error::Report;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::Secret;
+use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};
 use source::Source;
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 /// Id of the key that a server begins with; `%k` in a command or path.
@@ -20,6 +21,10 @@ pub struct Key {
     pub secret: Secret,
     /// Where it came from, without any part of it: `key_file`, `key_command` or `key`.
     pub source: &'static str,
+}
+
+thread_local! {
+    static INTERNAL_KEYS: RefCell<Vec<(&'static str, HistoryId, RecordKey)>> = const { RefCell::new(Vec::new()) };
 }
 
 static KEY: OnceLock<Result<Key, KeyFault>> = OnceLock::new();
@@ -52,6 +57,21 @@ pub fn current() -> Result<&'static Key, KeyFault> {
 pub fn by_id(id: &str) -> Result<&'static Key, KeyFault> {
     let key = current()?;
     if key.id == id { Ok(key) } else { Err(KeyFault::OtherId { wanted: id.to_owned(), have: key.id }) }
+}
+
+impl Key {
+    /// The key that authenticates what an internal chain holds. Derived once in each process: anchors
+    /// are many.
+    pub fn of_internal_chain(&self, chain: HistoryId) -> RecordKey {
+        INTERNAL_KEYS.with_borrow_mut(|known| {
+            if let Some((.., record_key)) = known.iter().find(|(id, of, _)| *id == self.id && *of == chain) {
+                return record_key.clone();
+            }
+            let record_key = HistoryKeys::derive(&self.secret, chain).record_key();
+            known.push((self.id, chain, record_key.clone()));
+            record_key
+        })
+    }
 }
 
 /// First 8 bytes of an HMAC under the key, hex: names it without telling it.

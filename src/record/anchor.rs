@@ -14,7 +14,7 @@ use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::identity;
 use crate::record::tables::Table;
 use crate::seal::newest_anchor::NewestAnchor;
-use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, HistoryKeys, Mac, RecordKey};
+use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -73,13 +73,19 @@ impl Anchor {
         .mac(key)
     }
 
-    pub fn is_authentic(&self) -> bool {
-        !self.malformed && record_key(&self.key_id).is_some_and(|key| self.mac == self.expected_mac(&key))
+    /// Its mac, if it is the right one.
+    pub fn authentic_mac(&self) -> Option<Mac> {
+        let key = record_key(&self.key_id).filter(|_| !self.malformed)?;
+        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
     }
 
-    fn summary(&self) -> Option<NewestAnchor> {
-        let mac = self.mac.as_slice().try_into().ok()?;
-        Some(NewestAnchor { number: self.number, at: self.at, mac })
+    pub fn is_authentic(&self) -> bool {
+        self.authentic_mac().is_some()
+    }
+
+    /// What entries need to know of it, if it is authentic.
+    pub fn as_newest(&self) -> Option<NewestAnchor> {
+        Some(NewestAnchor { number: self.number, at: self.at, mac: self.authentic_mac()? })
     }
 }
 
@@ -146,8 +152,7 @@ impl Heads {
 
 /// The key that authenticates anchors signed under this key id, if it is at hand.
 pub fn record_key(key_id: &str) -> Option<RecordKey> {
-    let key = key::by_id(key_id).ok()?;
-    Some(HistoryKeys::derive(&key.secret, ANCHORS).record_key())
+    key::by_id(key_id).ok().map(|key| key.of_internal_chain(ANCHORS))
 }
 
 /// Oid of `seal.anchor`, if the extension is installed in this database.
@@ -188,9 +193,7 @@ pub fn visit(chain: &str, sees: Sees, mut visitor: impl FnMut(Anchor) -> bool) -
 pub fn newest(chain: &str, sees: Sees) -> Option<NewestAnchor> {
     let mut found = None;
     visit(chain, sees, |anchor| {
-        if anchor.is_authentic() {
-            found = anchor.summary();
-        }
+        found = anchor.as_newest();
         found.is_none()
     })?;
     Some(found.unwrap_or(NewestAnchor::NONE))

@@ -1,6 +1,7 @@
 //! A history as its records define it, each record checked against its mac.
 
 use super::epoch::{self, EpochColumn, EpochRecord};
+use super::identity::content;
 use super::journal;
 use super::journaled::{self, Journaled};
 use super::registry::{self, Registration, StoredEpoch};
@@ -9,7 +10,6 @@ use crate::pg::index::Sees;
 use crate::pg::server;
 use crate::seal::heads;
 use pgseal_chain::{EpochKey, HistoryKeys, RecordKey, SaltKey};
-use sha2::{Digest, Sha256};
 
 /// One epoch, ready to seal or verify under.
 pub struct Epoch {
@@ -131,9 +131,8 @@ fn altered(sentence: impl Into<String>) -> Alteration {
 }
 
 /// The mac that would fit must never be told: it would authenticate what was changed.
-fn mac_mismatch(sentence: String, content: &impl std::fmt::Debug) -> Alteration {
-    let digest = Sha256::digest(format!("{content:?}").as_bytes());
-    Alteration { sentence, expected: None, found: Some(format!("content {}", hex::encode(&digest[..16]))) }
+fn mac_mismatch(sentence: String, record: &impl std::fmt::Debug) -> Alteration {
+    Alteration { sentence, expected: None, found: Some(content(record)) }
 }
 
 fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredEpoch], found: &mut Vec<Alteration>) {

@@ -2,6 +2,8 @@
 
 use super::anchor;
 use pgseal_chain::{ChainName, HistoryId, JOURNAL};
+use sha2::{Digest, Sha256};
+use std::fmt::Debug;
 
 /// A uuid in its usual form.
 pub fn uuid_text(id: &[u8; 16]) -> String {
@@ -13,6 +15,12 @@ pub fn uuid_text(id: &[u8; 16]) -> String {
 /// The name of a history among the heads of an anchor.
 pub fn in_anchors(history: HistoryId) -> String {
     if history == JOURNAL { anchor::JOURNAL.to_owned() } else { uuid_text(&history.0) }
+}
+
+/// Names what stands in a record without telling a signature that would fit it, so that two changes
+/// of it are two findings.
+pub fn content(record: &impl Debug) -> String {
+    format!("content {}", hex::encode(&Sha256::digest(format!("{record:?}").as_bytes())[..16]))
 }
 
 /// Whether a chain was begun in the place of this prefix, maybe under another `pgseal.chain_name`.

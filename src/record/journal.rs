@@ -22,7 +22,7 @@ use crate::record::identity::{self, uuid_text};
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{HistoryId, HistoryKeys, JOURNAL, JournalEntry, Mac, RecordKey};
+use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey};
 use serde_json::Value;
 use std::cell::RefCell;
 
@@ -102,19 +102,19 @@ impl Entry {
         .mac(key)
     }
 
+    /// Its mac, if it is the right one.
+    pub fn authentic_mac(&self) -> Option<Mac> {
+        let key = key::by_id(&self.key_id).ok().filter(|_| !self.malformed)?.of_internal_chain(JOURNAL);
+        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
+    }
+
     pub fn is_authentic(&self) -> bool {
-        !self.malformed && record_key(&self.key_id).is_some_and(|key| self.mac == self.expected_mac(&key))
+        self.authentic_mac().is_some()
     }
 
     pub fn details(&self) -> Value {
         serde_json::from_str(&self.details).unwrap_or(Value::Null)
     }
-}
-
-/// The key that authenticates journal entries signed under this key id, if it is at hand.
-pub fn record_key(key_id: &str) -> Option<RecordKey> {
-    let key = key::by_id(key_id).ok()?;
-    Some(HistoryKeys::derive(&key.secret, JOURNAL).record_key())
 }
 
 struct Queued {
@@ -252,7 +252,7 @@ fn top(chain: &str) -> Head {
     let entries = stored(Sees::Stored);
     let mut head = Head::START;
     for entry in entries.iter().rev().filter(|entry| entry.chain == chain) {
-        if let Some(mac) = Mac::try_from(entry.mac.as_slice()).ok().filter(|_| entry.is_authentic()) {
+        if let Some(mac) = entry.authentic_mac() {
             head = Head { position: entry.position, mac, sealed_at: entry.at, epoch: 0 };
             break;
         }
@@ -319,7 +319,7 @@ pub fn write_queued() {
 fn write(notes: Vec<Queued>) {
     let prefix = plan::chain_prefix().or_raise();
     let key = key::current().or_raise();
-    let record_key = HistoryKeys::derive(&key.secret, JOURNAL).record_key();
+    let record_key = key.of_internal_chain(JOURNAL);
     lock(true);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let Some((slot, mut head)) = head(&prefix) else {

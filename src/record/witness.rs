@@ -4,7 +4,7 @@ use super::anchor::{self, Anchor, Heads};
 use crate::pg::error::Report;
 use crate::pg::index::Sees;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{ANCHORS, Mac, WitnessLine};
+use pgseal_chain::{ANCHORS, WitnessLine};
 
 /// The line of an anchor, signed; `None` where its key is not at hand.
 pub fn line(anchor: &Anchor, database: String) -> Option<WitnessLine> {
@@ -17,7 +17,7 @@ pub fn line(anchor: &Anchor, database: String) -> Option<WitnessLine> {
         full: anchor.complete,
         heads: Heads::parse(&anchor.heads)?.count(),
         key_id: anchor.key_id.clone(),
-        anchor_mac: Mac::try_from(anchor.mac.as_slice()).ok()?,
+        anchor_mac: anchor.authentic_mac()?,
         mac: [0; 32],
     };
     line.sign(&key, ANCHORS);
@@ -70,10 +70,11 @@ pub fn look(line: &WitnessLine) -> Seen {
         if anchor.number > line.number {
             return true;
         }
+        let mac = anchor.authentic_mac();
         if anchor.number == line.number {
-            found = Some(anchor.mac == line.anchor_mac && anchor.is_authentic());
+            found = Some(mac == Some(line.anchor_mac));
         }
-        if found == Some(true) && anchor.is_authentic() {
+        if found == Some(true) && mac.is_some() {
             heads.add_older(Heads::parse(&anchor.heads).unwrap_or_default());
             complete = anchor.complete;
         }

@@ -12,7 +12,7 @@ use crate::record::registry::{self, Registration};
 use crate::seal::heads::{self, Head, Remembered, Slot};
 use crate::seal::newest_anchor::NewestAnchor;
 use crate::seal::{plan, reload};
-use pgseal_chain::{JOURNAL, Mac};
+use pgseal_chain::JOURNAL;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where chains stand, as far as this visit found out.
@@ -59,8 +59,7 @@ impl Survey {
             self.heads.insert(anchor::ANCHOR_CHAINS.to_owned(), chain, newest.number, newest.mac);
         }
         for entry in journal::stored(Sees::Stored) {
-            let mac = Mac::try_from(entry.mac.as_slice()).ok();
-            if let Some(mac) = mac.filter(|_| taken_up(&entry.chain) && entry.is_authentic()) {
+            if let Some(mac) = entry.authentic_mac().filter(|_| taken_up(&entry.chain)) {
                 self.heads.insert(anchor::JOURNAL.to_owned(), entry.chain, entry.position, mac);
             }
         }

@@ -14,7 +14,7 @@ use crate::seal::heads::{self, Slot};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{HistoryKeys, Mac};
+use pgseal_chain::ANCHORS;
 use std::collections::BTreeSet;
 
 /// Every so many anchors one is complete.
@@ -75,9 +75,7 @@ fn publish(made: Made) {
     for (slot, position) in &made.anchored {
         heads::anchored(*slot, *position);
     }
-    let newest = made.anchor.as_ref().and_then(|anchor| {
-        Some(NewestAnchor { number: anchor.number, at: anchor.at, mac: Mac::try_from(anchor.mac.as_slice()).ok()? })
-    });
+    let newest = made.anchor.as_ref().and_then(Anchor::as_newest);
     let finish = |slot: &mut DatabaseSlot| {
         slot.pending = made.pending;
         slot.discovered = !made.undiscovered;
@@ -200,7 +198,7 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
         mac: Vec::new(),
         malformed: false,
     };
-    anchor.mac = anchor.expected_mac(&HistoryKeys::derive(&key.secret, pgseal_chain::ANCHORS).record_key()).to_vec();
+    anchor.mac = anchor.expected_mac(&key.of_internal_chain(ANCHORS)).to_vec();
     user::with_rights_of(user::extension_owner(), || insert(&anchor));
     made.witness = witness::line_that_is_due(Some(&anchor));
     made.anchor = Some(anchor);
@@ -211,7 +209,7 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
 fn newest_anchor(prefix: &str, newest: NewestAnchor) -> Option<Anchor> {
     let mut found = None;
     anchor::visit(prefix, Sees::Stored, |anchor| {
-        if anchor.number == newest.number && anchor.mac == newest.mac && anchor.is_authentic() {
+        if anchor.as_newest() == Some(newest) {
             found = Some(anchor);
             return false;
         }

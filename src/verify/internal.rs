@@ -5,7 +5,7 @@
 use super::locate::RowKey;
 use crate::pg::index::Sees;
 use crate::record::anchor::{self, Anchor, Heads};
-use crate::record::identity::{in_anchors, is_of_place};
+use crate::record::identity::{content, in_anchors, is_of_place};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
 use crate::seal::heads::{self, Remembered};
@@ -13,7 +13,6 @@ use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
 use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the server's memory says; read before the snapshot is taken.
@@ -258,7 +257,10 @@ impl Internal {
             if top < position {
                 let what = "the newest entries of the journal were removed".to_owned();
                 self.findings.push(journal_finding(Kind::Truncated, &name, top + 1, position, what));
-            } else if of_chain().any(|entry| entry.position == position && entry.is_authentic() && entry.mac != mac) {
+            } else if of_chain()
+                .filter(|entry| entry.position == position)
+                .any(|entry| entry.authentic_mac().is_some_and(|other| other != mac))
+            {
                 let what = format!("entry {position} of the journal is not the one that was written");
                 self.findings.push(journal_finding(Kind::Modified, &name, position, position, what));
             }
@@ -274,7 +276,7 @@ impl Internal {
                 self.findings.push(journal_finding(Kind::Missing, name, last.0 + 1, position - 1, what));
                 last.1 = None;
             }
-            let mac = Mac::try_from(entry.mac.as_slice()).ok().filter(|_| entry.is_authentic());
+            let mac = entry.authentic_mac();
             if mac.is_none() || position == last.0 {
                 let what = format!("entry {position} of the journal was changed or is forged");
                 let finding = journal_finding(Kind::Modified, name, position, position, what);
@@ -313,7 +315,7 @@ struct Walk {
 impl Walk {
     fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) {
         let number = anchor.number;
-        let mac = Mac::try_from(anchor.mac.as_slice()).ok().filter(|_| number > 0 && anchor.is_authentic());
+        let mac = anchor.authentic_mac();
         if let Some((above, prev, at)) = self.above {
             self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
             let follows = prev.is_none() || mac.is_none() || above != number + 1 || prev == mac;
@@ -372,11 +374,6 @@ impl Walk {
             self.faults.push((first, last, sentence, None));
         }
     }
-}
-
-/// What stands in a record, so that two changes of it are two findings.
-fn content(record: &impl std::fmt::Debug) -> String {
-    format!("content {}", hex::encode(&Sha256::digest(format!("{record:?}").as_bytes())[..16]))
 }
 
 /// What is said of records that were brought over from another place.
