@@ -8,7 +8,7 @@
 //! | launcher slot | the same | the launcher and its workers |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
-use super::server;
+use super::{clock, server};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::CStr;
@@ -156,6 +156,8 @@ pub struct LauncherSlot {
     pub pid: i32,
     /// Its latch, valid while `pid` is not 0.
     pub latch: *mut pg_sys::Latch,
+    /// When it first started, in µs since 2000-01-01 UTC; what was sealed earlier is in no memory.
+    pub since: i64,
     /// Why it could not start a worker the last time; empty: it could.
     pub trouble: Text<252>,
 }
@@ -345,6 +347,9 @@ pub fn become_launcher(pid: i32) {
     write(|shared| {
         shared.launcher.pid = pid;
         shared.launcher.latch = latch;
+        if shared.launcher.since == 0 {
+            shared.launcher.since = clock::now();
+        }
     });
     // SAFETY: the callback is a function of this library, which is never unloaded.
     unsafe { pg_sys::on_shmem_exit(Some(launcher_ends), pg_sys::Datum::null()) }

@@ -24,7 +24,7 @@ pub struct Survey {
     /// What earlier anchors say; only looked up where it is needed.
     pub known: Heads,
     pub pending: bool,
-    /// A table could not be looked through: the next visit looks again.
+    /// Something could not be looked through: the next visit looks again.
     pub undiscovered: bool,
 }
 

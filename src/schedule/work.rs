@@ -6,7 +6,7 @@ use crate::key;
 use crate::pg::error::Report;
 use crate::pg::index::Sees;
 use crate::pg::lock::{self, ChainLock};
-use crate::pg::shared_memory::DatabaseSlot;
+use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, spi, user, worker};
 use crate::record::anchor::{self, Anchor};
 use crate::record::{registry, tables};
@@ -37,7 +37,7 @@ struct Made {
     witness: Option<witness::NumberedLine>,
     /// Chains of other places may still grow.
     adopting: bool,
-    /// A table could not be looked through.
+    /// Something could not be looked through.
     undiscovered: bool,
 }
 
@@ -149,6 +149,8 @@ fn anchor_changes() -> Outcome {
     survey.heads.adopting = adopt && has_prepared_elsewhere(&prefix);
     survey.pending |= survey.heads.adopting;
     if first || adopt {
+        // Their entries are in no memory and cannot be seen yet. Asked first: they may be committed meanwhile.
+        survey.undiscovered |= has_prepared_before(&spi::time_literal(shared_memory::read_launcher().since));
         survey.discover(&registrations, &prefix, adopt);
     }
     survey.heads.adopting |= adopt && survey.undiscovered;
@@ -162,11 +164,14 @@ fn anchor_changes() -> Outcome {
 
 /// Whether a transaction is open that was prepared before this place had its first anchor.
 fn has_prepared_elsewhere(prefix: &str) -> bool {
+    let first = format!("(SELECT at FROM seal.anchor WHERE chain = {} AND number = 1)", spi::literal(prefix));
+    has_prepared_before(&format!("COALESCE({first}, pg_catalog.now())"))
+}
+
+fn has_prepared_before(time: &str) -> bool {
     !spi::execute(&format!(
         "SELECT FROM pg_catalog.pg_prepared_xacts
-          WHERE database = pg_catalog.current_database()
-            AND prepared < COALESCE((SELECT at FROM seal.anchor WHERE chain = {} AND number = 1), pg_catalog.now())",
-        spi::literal(prefix)
+          WHERE database = pg_catalog.current_database() AND prepared < {time}"
     ))
     .is_empty()
 }

@@ -51,6 +51,14 @@ def commit_prepared_after_a_crash(db: Database) -> None:
     db.run("COMMIT PREPARED 'tail'")
 
 
+def commit_prepared_long_after_a_crash(db: Database) -> None:
+    """The worker has looked through the tables meanwhile, and did not see what was prepared."""
+    run(db.connect(), "BEGIN", "INSERT INTO h VALUES (4, 'x')", "PREPARE TRANSACTION 'tail'")
+    db.cluster.crash()
+    wait_until_asleep(Database(db.cluster, "postgres"))
+    db.run("COMMIT PREPARED 'tail'")
+
+
 def crash(db: Database) -> None:
     with nothing_anchored(db):
         add(db, "h")
@@ -109,6 +117,7 @@ WAYS = [
     commit_prepared,
     commit_prepared_later,
     commit_prepared_after_a_crash,
+    commit_prepared_long_after_a_crash,
     crash,
     fast_restart,
     crash_twice,
@@ -143,6 +152,20 @@ def test_a_chain_whose_only_entry_was_prepared(fresh: Database, how: str) -> Non
     else:
         wait_for(fresh, "SELECT bool_and(worker = 'running') FROM seal.status")
         assert fresh.rows("SELECT verdict, findings FROM seal.verify_history()") == [("nothing_sealed", 0)]
+
+
+def test_a_chain_whose_only_entry_was_prepared_before_a_crash(fresh: Database) -> None:
+    make(fresh, "h", "g")
+    add(fresh, "g")
+    settle(fresh, "g")
+    run(fresh.connect(), "BEGIN", "INSERT INTO h VALUES (1, 'x')", "PREPARE TRANSACTION 'tail'")
+    fresh.cluster.crash()
+    wait_until_asleep(Database(fresh.cluster, "postgres"))
+    fresh.run("COMMIT PREPARED 'tail'")
+    settle(fresh, "h")
+    fresh.cluster.restart()
+    remove(fresh, "h", 1)
+    assert faults(fresh, "h") == [("truncated", place(fresh), 1, None)]
 
 
 def test_second_chains_of_before_a_crash(fresh: Database) -> None:
