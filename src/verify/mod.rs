@@ -4,6 +4,7 @@
 pub mod acknowledge;
 mod answer;
 pub mod audit;
+mod basis;
 pub mod configuration;
 pub mod document;
 pub mod entry;

@@ -5,6 +5,7 @@
 //! snapshot, so it must be in it; what the snapshot has beyond the head is newer.
 
 use super::audit::{self, Audited};
+use super::basis::{self, Tails};
 use super::internal::{Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
@@ -13,11 +14,11 @@ use crate::key::KeyFault;
 use crate::pg::index::Sees;
 use crate::pg::relation;
 use crate::pg::shared_memory::{self, RunSlot};
-use crate::pg::{clock, server, snapshot, spi, user};
+use crate::pg::{server, snapshot, spi, user};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::{self, Attachment, Definition};
 use crate::record::identity::in_anchors;
-use crate::record::journaled::{Acknowledgement, Journaled};
+use crate::record::journaled::Acknowledgement;
 use crate::record::registry::{self, Registration};
 use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
@@ -176,7 +177,7 @@ fn verify_locked(
     }
     Some(Outcome {
         nodes: count_nodes(audited.as_ref()),
-        basis: basis(audited.as_ref(), &tails, tenant, journaled),
+        basis: basis::text(audited.as_ref(), &tails, tenant, journaled),
         table,
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
@@ -306,68 +307,6 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
             })
         })
     })
-}
-
-/// Which ends of chains something outside the table remembers.
-struct Tails {
-    chains: usize,
-    /// Compared with the server's memory, or with an anchor that has the newest entry.
-    protected: usize,
-    /// Chains of other nodes, which nothing here protects.
-    of_other_nodes: usize,
-    /// Number and time of the newest anchor.
-    newest_anchor: Option<(u64, i64)>,
-}
-
-impl Tails {
-    fn of(audited: Option<&Audited>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
-        let sums: Vec<_> = audited.map(|audited| audited.sums.chains().collect()).unwrap_or_default();
-        let is_protected =
-            |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
-        let here =
-            plan::chain_prefix().ok().filter(|_| !server::in_recovery()).and_then(|name| ChainName::parse(&name));
-        let is_other = |chain: &[u8]| match (std::str::from_utf8(chain).ok().and_then(ChainName::parse), &here) {
-            (Some(name), Some(here)) => name.node != here.node && name.tag != here.tag,
-            _ => false,
-        };
-        let protected =
-            sums.iter().filter(|(chain, sum)| !is_other(chain) && is_protected(chain, sum.highest_position)).count();
-        let of_other_nodes = sums.iter().filter(|(chain, _)| is_other(chain)).count();
-        Tails { chains: sums.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
-    }
-}
-
-fn basis(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, journaled: Option<&Journaled>) -> String {
-    let rows =
-        audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
-    let checked = audited.map_or(0, |audited| audited.sums.entries());
-    let chains = tails.chains + tails.of_other_nodes;
-    let mut basis = match tenant {
-        Some(_) => format!(
-            "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
-        ),
-        None => format!("full verification: {checked} authentic entries in {chains} chains"),
-    };
-    let anchor = tails
-        .newest_anchor
-        .map_or_else(|| "no anchor yet".to_owned(), |(number, at)| format!("anchor {number} of {}", clock::text(at)));
-    basis.push_str(&match () {
-        () if server::in_recovery() => format!("; this server only replays, newest entries compared with {anchor}"),
-        () if tails.protected >= tails.chains => format!("; newest entries compared with the server's memory and {anchor}"),
-        () => format!(
-            "; newest entries compared with the server's memory and {anchor}; of {} chains the last seconds before a restart are not protected",
-            tails.chains - tails.protected
-        ),
-    });
-    if tails.of_other_nodes > 0 {
-        let chains = tails.of_other_nodes;
-        basis.push_str(&format!("; {chains} chains of other nodes: tail not protected here"));
-    }
-    if let Some(earlier) = journaled.map(|journaled| journaled.earlier.join(", ")).filter(|earlier| !earlier.is_empty())
-    {
-        basis.push_str(&format!("; the table was history {earlier} before it was attached anew"));
-    }
-    basis
 }
 
 fn window_start(months: i32) -> i64 {
