@@ -40,7 +40,30 @@ pub enum Act {
     Definition,
     /// Findings were filed as a known incident.
     Acknowledge,
+    Window,
+    Hold,
+    Release,
+    /// A run was recorded.
+    Verify,
+    /// The oldest entries of chains, or the oldest anchors, were pruned.
+    Cut,
+    /// What the clock did was accepted.
+    Clock,
 }
+
+const ACTS: [Act; 11] = [
+    Act::Attach,
+    Act::Epoch,
+    Act::Detach,
+    Act::Definition,
+    Act::Acknowledge,
+    Act::Window,
+    Act::Hold,
+    Act::Release,
+    Act::Verify,
+    Act::Cut,
+    Act::Clock,
+];
 
 impl Act {
     pub fn as_str(self) -> &'static str {
@@ -50,7 +73,18 @@ impl Act {
             Act::Detach => "detach",
             Act::Definition => "definition",
             Act::Acknowledge => "acknowledge",
+            Act::Window => "window",
+            Act::Hold => "hold",
+            Act::Release => "release",
+            Act::Verify => "verify",
+            Act::Cut => "cut",
+            Act::Clock => "clock",
         }
+    }
+
+    /// What an entry of this kind says.
+    pub fn of_kind(kind: &str) -> Option<Act> {
+        ACTS.into_iter().find(|act| act.as_str() == kind)
     }
 }
 

@@ -62,6 +62,10 @@ pub fn text(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, jour
         let chains = tails.of_other_nodes;
         basis.push_str(&format!("; {chains} chains of other nodes: tail not protected here"));
     }
+    let pruned: u64 = journaled.map_or(0, |journaled| journaled.cuts.values().map(|cut| cut.position).sum());
+    if pruned > 0 {
+        basis.push_str(&format!("; {pruned} older entries were pruned"));
+    }
     if let Some(earlier) = journaled.map(|journaled| journaled.earlier.join(", ")).filter(|earlier| !earlier.is_empty())
     {
         basis.push_str(&format!("; the table was history {earlier} before it was attached anew"));

@@ -11,6 +11,8 @@ use crate::record::anchor;
 use crate::record::identity::{content, in_anchors, is_of_place};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
+use crate::record::overall::{self, Overall};
+use crate::record::runs;
 use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
@@ -33,6 +35,7 @@ pub struct Internal {
     pub findings: Vec<Finding<RowKey>>,
     /// What the journal says of each history.
     pub histories: BTreeMap<HistoryId, Journaled>,
+    overall: Overall,
     chains: BTreeMap<String, AnchorChain>,
     /// What journal entries name.
     named: NamedAnchors,
@@ -58,12 +61,16 @@ impl Internal {
     /// Reads and checks both under the active snapshot.
     pub fn check(memory: &Memory) -> Internal {
         let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
+        let acts = journal::acts(Sees::Snapshot);
+        internal.overall = overall::of(&acts);
+        internal.histories = journaled::histories(&acts);
         internal.read_anchors();
         let entries = journal::stored(Sees::Snapshot);
         internal.check_journal(&entries, memory);
         internal.check_anchor_ends(memory);
-        internal.histories = journaled::histories(&journal::acts(Sees::Snapshot));
         internal.check_histories();
+        let runs = runs::differences(&internal.overall, Sees::Snapshot).into_iter();
+        internal.findings.extend(runs.map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence)));
         let of_journal: Vec<_> = internal.regressions(anchor::JOURNAL).collect();
         internal.findings.extend(of_journal);
         internal
@@ -115,14 +122,17 @@ impl Internal {
         named.merge(self.named.clone());
         for (place, anchors) in named.places() {
             let place = String::from_utf8_lossy(place).into_owned();
+            // What was pruned was compared with its entries before.
+            let anchors = anchors.range(self.pruned(&place) + 1..);
             let Some(chain) = self.chains.get(&place) else {
-                if self.was_begun_here(&place) {
-                    let (first, last) = (anchors.keys().next(), anchors.keys().next_back());
-                    found.push(gone(&place, *first.unwrap_or(&1), *last.unwrap_or(&1)));
+                let ends = (anchors.clone().next(), anchors.clone().next_back());
+                if let (true, (Some((first, _)), Some((last, _)))) = (self.was_begun_here(&place), ends) {
+                    found.push(gone(&place, *first, *last));
                 }
                 continue;
             };
-            let missing: Vec<u64> = anchors.keys().copied().filter(|n| *n > chain.times.len() as u64).collect();
+            let missing: Vec<u64> =
+                anchors.clone().map(|(n, _)| *n).filter(|n| *n > chain.times.len() as u64).collect();
             if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
                 found.push(gone(&place, *first, *last));
             }
@@ -141,6 +151,11 @@ impl Internal {
             }
         }
         found
+    }
+
+    /// Up to which number the anchors of a chain were pruned.
+    fn pruned(&self, chain: &str) -> u64 {
+        self.overall.anchor_cuts.get(chain).map_or(0, |cut| cut.position)
     }
 
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
@@ -172,7 +187,7 @@ impl Internal {
     fn read_anchors(&mut self) {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
-            let mut walk = Walk::default();
+            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied());
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| {
                 walk.step(anchor, &mut chain);
                 true
@@ -213,7 +228,7 @@ impl Internal {
         }
         for (name, number, mac) in ends.into_iter().collect::<BTreeSet<_>>() {
             let newest = self.chains.get(&name).and_then(|chain| chain.newest);
-            let present = newest.map_or(0, |(number, ..)| number);
+            let present = newest.map_or(0, |(number, ..)| number).max(self.pruned(&name));
             if present < number {
                 self.findings.push(gone(&name, present + 1, number));
             } else if newest.is_some_and(|(n, other, _)| n == number && other != mac) {

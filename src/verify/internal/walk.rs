@@ -1,6 +1,7 @@
 //! The walk over one chain of anchors, from the newest down: where it stands, and what is wrong with it.
 
 use crate::record::anchor::{Anchor, Heads};
+use crate::record::cut::Cut;
 use crate::record::identity::content;
 use pgseal_chain::{GENESIS, Mac};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub(super) struct Walk {
     later: Heads,
     /// By history and chain: where the anchors above have it, and where one below had it higher.
     pub(super) regressed: BTreeMap<(String, String), (u64, u64)>,
+    /// The last pruned one.
+    cut: Option<Cut>,
     /// The anchor above: its number, what it follows, its time.
     above: Option<(u64, Option<Mac>, i64)>,
     complete_seen: bool,
@@ -29,8 +32,16 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    pub(super) fn new(cut: Option<Cut>) -> Walk {
+        Walk { cut, ..Walk::default() }
+    }
+
     pub(super) fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) {
         let number = anchor.number;
+        if number > 0 && self.cut.is_some_and(|cut| number <= cut.position) {
+            self.fault_if(true, number, number, "stands in the table although it was pruned");
+            return;
+        }
         let mac = anchor.authentic_mac();
         if let Some((above, prev, at)) = self.above {
             self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
@@ -75,9 +86,12 @@ impl Walk {
     }
 
     pub(super) fn end(&mut self) {
+        let (cut, before) = self.cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac));
         if let Some((lowest, prev, _)) = self.above {
-            self.fault_if(lowest > 1, 1, lowest - 1, "was removed");
-            self.fault_if(lowest == 1 && prev.is_some_and(|prev| prev != GENESIS), 1, 1, "does not begin its chain");
+            self.fault_if(lowest > cut + 1, cut + 1, lowest - 1, "was removed");
+            let follows = lowest != cut + 1 || prev.is_none_or(|prev| prev == before);
+            let what = if cut == 0 { "does not begin its chain" } else { "does not follow the last pruned one" };
+            self.fault_if(!follows, lowest, lowest, what);
         }
     }
 
