@@ -12,10 +12,9 @@ use std::collections::BTreeSet;
 /// Every difference, as findings without a position. `journaled` is the definition that the journal
 /// has.
 pub fn check(definition: &Definition, places: &[Place], journaled: Option<&LiveDefinition>) -> Vec<Finding<RowKey>> {
-    let altered = definition.alterations.iter().map(|alteration| Finding {
-        expected: alteration.expected.clone(),
-        found: alteration.found.clone(),
-        ..Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
+    let altered = definition.alterations.iter().map(|alteration| {
+        Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
+            .values(alteration.expected.clone(), alteration.found.clone())
     });
     let root = definition.registration.relation;
     let defects = shape::defects(&[root], Sees::Snapshot).remove(&root).unwrap_or_default();
@@ -54,11 +53,7 @@ fn journaled_problems(
     };
     live::problems(&rest(journaled), &rest(&live))
         .into_iter()
-        .map(|(sentence, expected, found)| Finding {
-            expected,
-            found,
-            ..Finding::new(Kind::ConfigurationAltered, sentence)
-        })
+        .map(|(sentence, expected, found)| Finding::new(Kind::ConfigurationAltered, sentence).values(expected, found))
         .collect()
 }
 

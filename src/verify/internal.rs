@@ -188,12 +188,12 @@ impl Internal {
                     "an anchor had this chain at position {earlier}, a later one at {later}: its newest entries were removed and it went on without them"
                 );
                 let chain = if history == anchor::JOURNAL { format!("journal {chain}") } else { chain.clone() };
-                (history.clone(), placed(Finding::new(Kind::Truncated, what), chain, later + 1, *earlier))
+                (history.clone(), Finding::new(Kind::Truncated, what).at(chain, later + 1, *earlier))
             }));
             self.findings.extend(
                 walk.faults
                     .into_iter()
-                    .map(|(first, last, what, found)| Finding { found, ..anchor_finding(&name, first, last, what) }),
+                    .map(|(first, last, what, found)| anchor_finding(&name, first, last, what).values(None, found)),
             );
             self.chains.insert(name, chain);
         }
@@ -274,7 +274,7 @@ impl Internal {
             if mac.is_none() || position == last.0 {
                 let what = format!("entry {position} of the journal was changed or is forged");
                 let finding = journal_finding(Kind::Modified, name, position, position, what);
-                self.findings.push(Finding { found: Some(content(entry)), ..finding });
+                self.findings.push(finding.values(None, Some(content(entry))));
             } else if last.1.is_some_and(|previous| entry.prev != previous) {
                 let what = format!("entry {position} of the journal does not follow the one before it");
                 self.findings.push(journal_finding(Kind::WrongPredecessor, name, position, position, what));
@@ -309,16 +309,9 @@ fn gone(chain: &str, first: u64, last: u64) -> Finding<RowKey> {
 }
 
 fn anchor_finding(chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
-    placed(Finding::new(Kind::AnchorAltered, sentence), format!("anchors {chain}"), first, last)
+    Finding::new(Kind::AnchorAltered, sentence).at(format!("anchors {chain}"), first, last)
 }
 
 fn journal_finding(kind: Kind, chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
-    placed(Finding::new(kind, sentence), format!("journal {chain}"), first, last)
-}
-
-fn placed(mut finding: Finding<RowKey>, chain: String, first: u64, last: u64) -> Finding<RowKey> {
-    finding.chain = Some(chain);
-    finding.position = Some(first);
-    finding.last_position = (last > first).then_some(last);
-    finding
+    Finding::new(kind, sentence).at(format!("journal {chain}"), first, last)
 }

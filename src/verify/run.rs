@@ -272,12 +272,7 @@ fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
 }
 
 fn brought_over(chain: String, first: u64, last: u64) -> Finding<RowKey> {
-    Finding {
-        chain: Some(chain),
-        position: Some(first),
-        last_position: (last > first).then_some(last),
-        ..Finding::new(Kind::Forged, elsewhere("entry", first, last))
-    }
+    Finding::new(Kind::Forged, elsewhere("entry", first, last)).at(chain, first, last)
 }
 
 /// Journal, anchors and witness where no history is left under which they would be judged; `None` if

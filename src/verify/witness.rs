@@ -28,10 +28,9 @@ pub fn of_history(line: &WitnessLine, history: &str) -> OfHistory {
     match witness::look(line) {
         Seen::Present(heads) => OfHistory { findings: Vec::new(), heads: heads_of(&heads, history) },
         lost => {
-            let mut finding = Finding::new(Kind::AnchorAltered, describe(line, &lost));
-            finding.chain = Some(format!("anchors {}", line.chain));
-            finding.position = Some(line.number);
-            finding.expected = Some(hex::encode(line.anchor_mac));
+            let finding = Finding::new(Kind::AnchorAltered, describe(line, &lost))
+                .at(format!("anchors {}", line.chain), line.number, line.number)
+                .values(Some(hex::encode(line.anchor_mac)), None);
             OfHistory { findings: vec![finding], heads: Vec::new() }
         }
     }
