@@ -8,14 +8,14 @@ use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
 use crate::pg::index::Sees;
 use crate::record::anchor;
-use crate::record::identity::{content, in_anchors, is_of_place};
+use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
 use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
-use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors};
+use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the server's memory says; read before the snapshot is taken.
@@ -88,7 +88,11 @@ impl Internal {
         // Histories can arrive from other nodes, by replication; what pgseal keeps about itself does not.
         let internal = history == anchor::JOURNAL || history == anchor::ANCHOR_CHAINS;
         tops.filter_map(|(chain, top)| Some((std::str::from_utf8(chain).ok()?, top)))
-            .filter(|(chain, _)| if internal { !is_of_place(chain, here) } else { is_of_another_place(chain, here) })
+            .filter(|(chain, _)| match origin(chain, here) {
+                Some(Origin::ThisPlace) => false,
+                Some(Origin::AnotherPlace) => true,
+                Some(Origin::AnotherNode) | None => internal,
+            })
             .map(|(chain, top)| {
                 let found = known.and_then(|chains| chains.get(chain)).map_or(0, |(position, _)| *position);
                 (chain.to_owned(), found + 1, top)
@@ -146,9 +150,10 @@ impl Internal {
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
     /// keeps its anchors to itself.
     fn was_begun_here(&self, chain: &str) -> bool {
-        let here = self.here.as_deref().and_then(ChainName::parse);
-        let tag = here.map(|here| here.tag);
-        ChainName::parse(chain).is_none_or(|name| name.node == settings::chain_name() || Some(name.tag) == tag)
+        match &self.here {
+            Some(here) => origin(chain, here) != Some(Origin::AnotherNode),
+            None => ChainName::parse(chain).is_none_or(|name| name.node == settings::chain_name()),
+        }
     }
 
     /// A history that anchors have entries of is in the journal, attached or detached.
@@ -283,14 +288,6 @@ impl Internal {
             }
             last = (position, mac);
         }
-    }
-}
-
-/// Whether a chain was begun by this node before a promotion, a restore or a copy.
-fn is_of_another_place(chain: &str, here: &str) -> bool {
-    match (ChainName::parse(chain), ChainName::parse(here)) {
-        (Some(chain), Some(here)) => chain.node == here.node && chain.tag != here.tag,
-        _ => false,
     }
 }
 
