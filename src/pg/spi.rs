@@ -95,6 +95,16 @@ pub fn bytea_literal(bytes: &[u8]) -> String {
     format!("'\\x{}'::pg_catalog.bytea", hex::encode(bytes))
 }
 
+/// A uuid constant for SQL text.
+pub fn uuid_literal(id: &[u8; 16]) -> String {
+    format!("'{}'::pg_catalog.uuid", hex::encode(id))
+}
+
+/// A value as its constant, or NULL.
+pub fn or_null<T>(value: Option<T>, literal: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "NULL".to_owned(), literal)
+}
+
 /// A time in µs since 2000-01-01 UTC for SQL text.
 pub fn time_literal(micros: i64) -> String {
     format!("('2000-01-01 00:00:00+00'::pg_catalog.timestamptz + {micros} * '1 microsecond'::pg_catalog.interval)")
