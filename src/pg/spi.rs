@@ -1,6 +1,7 @@
 //! SQL from inside the server, with results as text.
 
 use super::error::Report;
+use super::snapshot::Sees;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -43,6 +44,14 @@ pub fn execute(sql: &str) -> Vec<TextRow> {
 /// plan parallel workers and never launch them.
 pub fn read(sql: &str) -> Vec<TextRow> {
     run(sql, true)
+}
+
+/// Runs a query that sees so much.
+pub fn query(sql: &str, sees: Sees) -> Vec<TextRow> {
+    match sees {
+        Sees::Stored => execute(sql),
+        Sees::Snapshot => read(sql),
+    }
 }
 
 fn run(sql: &str, read_only: bool) -> Vec<TextRow> {

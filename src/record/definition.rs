@@ -6,8 +6,8 @@ use super::journal;
 use super::journaled::{self, Journaled};
 use super::registry::{self, Registration, StoredEpoch};
 use crate::key::{self, KeyFault};
-use crate::pg::index::Sees;
 use crate::pg::server;
+use crate::pg::snapshot::Sees;
 use crate::seal::heads;
 use pgseal_chain::{EpochKey, HistoryKeys, RecordKey, SaltKey};
 

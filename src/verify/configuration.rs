@@ -1,10 +1,11 @@
 //! Whether a history's table still is what attach made it: columns, triggers, index, records.
 
 use super::locate::RowKey;
+use crate::pg::snapshot::Sees;
 use crate::pg::{relation, spi};
 use crate::record::columns::Place;
 use crate::record::definition::Definition;
-use crate::record::live::{self, LiveDefinition, Sees};
+use crate::record::live::{self, LiveDefinition};
 use crate::record::shape::{self, Defect, Flaw};
 use pgseal_chain::{Finding, Kind};
 use std::collections::BTreeSet;

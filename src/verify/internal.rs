@@ -6,7 +6,7 @@ mod walk;
 
 use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::record::anchor;
 use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry};
