@@ -2,9 +2,9 @@
 //! window, nothing with a finding, nothing that a hold protects.
 
 use super::{obstacle, partitions};
-use crate::pg::index::Sees;
 use crate::pg::output::PinnedOutput;
 use crate::pg::settings::PinnedPath;
+use crate::pg::snapshot::Sees;
 use crate::pg::{clock, relation, snapshot, spi, user};
 use crate::record::cut::Cut;
 use crate::record::journaled::{Hold, Journaled};

@@ -8,7 +8,7 @@
 use super::anchor;
 use super::overall::{Accepted, Overall};
 use crate::pg::clock;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use serde_json::{Value, json};
 
 const SECOND: i64 = 1_000_000;
