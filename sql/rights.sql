@@ -15,11 +15,12 @@ GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) T
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- Administrators attach; each function also asks for ownership of the table.
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.set_schedule(regclass, text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
 -- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
 GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;

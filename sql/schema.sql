@@ -70,7 +70,7 @@ COMMENT ON TABLE seal.journal IS
 'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
 Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
 COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
-COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition or acknowledge.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge or schedule.';
 COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
 COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
 
@@ -95,6 +95,34 @@ COMMENT ON COLUMN seal.anchor.heads IS 'By history id (or journal, or anchors: e
 COMMENT ON COLUMN seal.anchor.boot IS 'The operating system''s id of its boot.';
 COMMENT ON COLUMN seal.anchor.boot_time IS 'Microseconds since that boot, whatever the clock says.';
 
+CREATE TABLE seal.run (
+    id                     bigint PRIMARY KEY,
+    history_id             uuid,
+    history                text,
+    started                timestamp with time zone,
+    finished               timestamp with time zone,
+    how                    text,
+    who                    text,
+    verdict                text,
+    entries                bigint,
+    findings               bigint,
+    findings_new           bigint,
+    findings_before_window bigint,
+    window_months          integer,
+    window_start           timestamp with time zone,
+    found                  jsonb,
+    keys                   jsonb,
+    basis                  text,
+    host                   text,
+    version                text,
+    mac                    bytea
+);
+COMMENT ON TABLE seal.run IS
+'Recorded verifications, one row per history and run.
+Example: SELECT history, started, verdict FROM seal.run WHERE how = ''schedule'' ORDER BY started DESC;';
+COMMENT ON COLUMN seal.run.how IS 'manual or schedule.';
+
+SELECT pg_catalog.pg_extension_config_dump('seal.run', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.journal', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');

@@ -4,7 +4,7 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, detach, guard, preconditions};
+use super::{change, detach, guard, preconditions, schedule};
 use crate::pg::error::OrRaise;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
@@ -34,6 +34,11 @@ fn attach_history(
 #[pg_extern(sql = false, name = "detach")]
 fn detach_history(history: Oid) -> String {
     detach::detach(history.to_u32())
+}
+
+#[pg_extern(sql = false)]
+fn set_schedule(history: Option<Oid>, expression: Option<&str>) -> String {
+    schedule::set(history.ok_or(AdminError::NoTable).or_raise().to_u32(), expression)
 }
 
 #[pg_extern(sql = false)]

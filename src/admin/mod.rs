@@ -12,6 +12,7 @@ pub mod guard;
 mod leaves;
 mod permitted;
 mod preconditions;
+mod schedule;
 mod watch;
 
 pub use error::AdminError;

@@ -15,6 +15,7 @@ use crate::pg::index::Sees;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::row::Row;
 use crate::pg::settings::PinnedPath;
+use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::transaction::Level;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{clock, scan, server, snapshot, spi, transaction, user};
@@ -36,6 +37,8 @@ pub enum Act {
     Definition,
     /// Findings were filed as a known incident.
     Acknowledge,
+    /// A history got a schedule of its own, or follows `pgseal.schedule` again.
+    Schedule,
 }
 
 impl Act {
@@ -46,6 +49,7 @@ impl Act {
             Act::Detach => "detach",
             Act::Definition => "definition",
             Act::Acknowledge => "acknowledge",
+            Act::Schedule => "schedule",
         }
     }
 }
@@ -418,6 +422,7 @@ pub fn transaction_ended(committed: bool) -> bool {
         if let Ok(mut queue) = queue.try_borrow_mut() {
             if let Some((slot, head)) = queue.written.filter(|_| committed) {
                 wake = heads::publish(slot, &head);
+                shared_memory::change_database(server::database(), DatabaseSlot::plan_again);
             }
             *queue = Queue::default();
         }

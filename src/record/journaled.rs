@@ -38,6 +38,10 @@ pub struct Journaled {
     pub definition: LiveDefinition,
     /// By fingerprint of the finding.
     pub acknowledged: BTreeMap<String, Acknowledgement>,
+    /// Its own schedule, which may be `off`; `None`: it follows `pgseal.schedule`.
+    pub schedule: Option<String>,
+    /// When that was set the last time, µs since 2000-01-01 UTC; 0: never.
+    pub scheduled_at: i64,
     /// Ids and times of detachment of histories that the same table was before.
     pub earlier: Vec<String>,
 }
@@ -73,6 +77,11 @@ pub fn detach_details(registration: &Registration) -> Value {
     json!({"detached_at": registration.detached_at, "detached_by": registration.detached_by})
 }
 
+/// Details of a schedule that was set; `None`: that of `pgseal.schedule`.
+pub fn schedule_details(schedule: Option<&str>) -> Value {
+    json!({"schedule": schedule})
+}
+
 /// Every history that the journal mentions. `acts` come in their order.
 pub fn histories(acts: &[Entry]) -> BTreeMap<HistoryId, Journaled> {
     let mut found: BTreeMap<HistoryId, Journaled> = BTreeMap::new();
@@ -99,6 +108,10 @@ impl Journaled {
             }
             kind if kind == Act::Definition.as_str() => self.define(&details),
             kind if kind == Act::Acknowledge.as_str() => self.acknowledge(act, &details),
+            kind if kind == Act::Schedule.as_str() => {
+                self.schedule = text(&details["schedule"]);
+                self.scheduled_at = act.at;
+            }
             _ => {}
         }
     }

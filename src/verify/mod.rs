@@ -2,7 +2,7 @@
 //! one that names it.
 
 pub mod acknowledge;
-mod answer;
+pub mod answer;
 pub mod audit;
 pub mod configuration;
 pub mod document;
