@@ -28,6 +28,7 @@ GRANT EXECUTE ON FUNCTION seal.accept_clock(text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.set_window(regclass, integer) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.set_schedule(regclass, text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
 -- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
 GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;

@@ -8,6 +8,7 @@ use crate::pg::{spi, user};
 use crate::record::definition::Definition;
 use crate::record::registry;
 use crate::record::{columns, journal};
+use crate::schedule;
 use crate::seal::{heads, newest_anchor};
 use crate::settings;
 use std::time::Duration;
@@ -101,7 +102,8 @@ fn not_covered(generated: Vec<String>) -> String {
 
 pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
-        let mut lines = vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness()];
+        let mut lines =
+            vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness(), scheduled()];
         lines.extend(roles());
         lines.extend(problems());
         lines
@@ -198,6 +200,14 @@ fn witness() -> SetupLine {
             wrong("witness", trouble, "run the command by hand as the server's user, with a line on standard input")
         }
         Some(_) => fine("witness", "anchors are handed to pgseal.witness_command"),
+    }
+}
+
+fn scheduled() -> SetupLine {
+    let text = schedule::state_text();
+    match schedule::state().trouble {
+        None => fine("schedule", text),
+        Some(_) => wrong("schedule", text, "see the server's log, and docs/schedule.md"),
     }
 }
 
