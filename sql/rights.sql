@@ -14,8 +14,18 @@ GRANT EXECUTE ON FUNCTION seal.check_witness(text) TO pgseal_auditor, pgseal_ope
 GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) TO pgseal_auditor, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run
+    TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.metrics, seal.database_metrics TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- A monitoring system reads numbers and names of histories, nothing else.
+GRANT USAGE ON SCHEMA seal TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pg_monitor;
+GRANT SELECT ON seal.metrics, seal.database_metrics TO pg_monitor;
 
 -- Administrators attach; each function also asks for ownership of the table.
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;

@@ -95,9 +95,36 @@ COMMENT ON COLUMN seal.anchor.heads IS 'By history id (or journal, or anchors: e
 COMMENT ON COLUMN seal.anchor.boot IS 'The operating system''s id of its boot.';
 COMMENT ON COLUMN seal.anchor.boot_time IS 'Microseconds since that boot, whatever the clock says.';
 
+CREATE TABLE seal.run (
+    id                     bigint PRIMARY KEY,
+    history_id             uuid,
+    history                text,
+    started                timestamp with time zone,
+    finished               timestamp with time zone,
+    how                    text,
+    who                    text,
+    verdict                text,
+    entries                bigint,
+    findings               bigint,
+    findings_new           bigint,
+    findings_before_window bigint,
+    window_months          integer,
+    window_start           timestamp with time zone,
+    found                  jsonb,
+    keys                   jsonb,
+    basis                  text,
+    host                   text,
+    version                text,
+    mac                    bytea
+);
+CREATE INDEX ON seal.run (history_id, id);
+CREATE INDEX ON seal.run (history_id, id) WHERE verdict IN ('intact', 'intact_in_window') AND findings_new = 0;
+COMMENT ON TABLE seal.run IS 'Recorded verifications, one row per run and history. Written by pgseal only.';
+
 SELECT pg_catalog.pg_extension_config_dump('seal.journal', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.run', '');
 
 -- STUB, to be replaced by the journal.

@@ -4,10 +4,12 @@
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
 //! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
-//! detach and the guard of definitions, `schedule` what runs by itself.
+//! detach and the guard of definitions, `schedule` what runs by itself, `heartbeat` the numbers by
+//! which a monitoring system sees that it does.
 
 mod admin;
 mod command;
+mod heartbeat;
 mod key;
 mod pg;
 mod record;
@@ -23,7 +25,8 @@ use pgrx::prelude::*;
 pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["schema"]);
 pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
-pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
+pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["verification"]);
+pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["heartbeat"]);
 pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["administration"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.

@@ -6,8 +6,10 @@
 //! | head slots | LWLock `pgseal` 0 | the owner of the chain, at commit; the anchor worker |
 //! | database slots | the same | who commits entries (`dirty`); the anchor worker (the rest) |
 //! | launcher slot | the same | the launcher and its workers |
+//! | counters | none: atomics | whoever counts, see `counters` |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
+use super::counters::{self, Counters};
 use super::{clock, server};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
@@ -21,6 +23,7 @@ const HEADS: &CStr = c"pgseal heads";
 const RUNS: &CStr = c"pgseal verification runs";
 const DATABASES: &CStr = c"pgseal databases";
 const LAUNCHER: &CStr = c"pgseal launcher";
+const COUNTERS: &CStr = c"pgseal counters";
 
 /// Which chain a slot is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,11 @@ pub struct DatabaseSlot {
     pub witnessing_since: i64,
     /// What the witness command complained about the last time; empty: nothing.
     pub witness_trouble: Text<252>,
+    /// When the next scheduled verification is due, µs since 2000-01-01 UTC; 0: not known; `i64::MAX`:
+    /// nothing is scheduled.
+    pub next_run: i64,
+    /// Since when a verification runs, µs since 2000-01-01 UTC; 0: none does.
+    pub running_since: i64,
 }
 
 impl DatabaseSlot {
@@ -122,6 +130,8 @@ impl DatabaseSlot {
         line: Text::EMPTY,
         witnessing_since: 0,
         witness_trouble: Text::EMPTY,
+        next_run: 0,
+        running_since: 0,
     };
 }
 
@@ -216,7 +226,7 @@ unsafe extern "C-unwind" fn request() {
         if let Some(Some(previous)) = PREVIOUS_REQUEST.get() {
             previous();
         }
-        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>();
+        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>() + counters::SIZE;
         pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
@@ -236,6 +246,7 @@ unsafe extern "C-unwind" fn startup() {
         let runs = area::<RunSlot>(RUNS, run_slots());
         let databases = area::<DatabaseSlot>(DATABASES, MAX_DATABASES);
         let launcher = area::<LauncherSlot>(LAUNCHER, 1);
+        counters::place(area::<Counters>(COUNTERS, counters::DATABASES));
         pg_sys::LWLockRelease(guard);
         DATABASE_SLOTS.store(databases, Ordering::Relaxed);
         LAUNCHER_SLOT.store(launcher, Ordering::Relaxed);

@@ -15,4 +15,4 @@ pub mod pass;
 pub mod run;
 pub mod status;
 mod witness;
-mod worker;
+pub mod worker;

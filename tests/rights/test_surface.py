@@ -20,6 +20,8 @@ FUNCTIONS = {
     "seal.check_witness(text)",
     "seal.acknowledge(text,regclass,text,text,bigint)",
     "seal.status_lines()",
+    "seal.metrics_lines()",
+    "seal.database_metrics_line()",
     "seal.check_setup()",
     'seal.audit_add(internal,text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     "seal.audit_merge(internal,internal)",
@@ -33,8 +35,9 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor"}
-RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v")}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run"}
+VIEWS = {"seal.status", "seal.metrics", "seal.database_metrics"}
+RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
     "pgseal.anchor_interval": "sighup",
@@ -49,6 +52,7 @@ SETTINGS = {
 STATUS = [
     *("history", "ok", "problem", "chains", "entries", "key_id", "key_fingerprint", "epoch", "window_months"),
     *("last_anchor", "anchor", "unanchored", "worker", "not_covered"),
+    *("last_verified", "last_verdict", "verified_age", "next_run"),
 ]
 MEMBERS = """SELECT {columns} FROM pg_depend d {join}
               WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
@@ -80,7 +84,7 @@ def test_objects_of_no_other_kind(db: Database) -> None:
     for implied in ["type", "composite type"]:
         found.pop(implied, None)
     assert found == {
-        "schema": 1, "table": len(TABLES), "view": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
+        "schema": 1, "table": len(TABLES), "view": len(VIEWS), "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
         "event trigger": 2,
     }  # fmt: skip
 
@@ -170,6 +174,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "status_lines", "check_setup"}
+    questions |= {"metrics_lines", "database_metrics_line"}
     auditor = questions | {"acknowledge"}
     admin = auditor | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
     for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": questions, "pgseal_admin": admin}.items():
@@ -179,7 +184,7 @@ def test_what_each_role_may(db: Database) -> None:
             [role],
         )
         assert {name for (name,) in found} == expected, role
-        for relation in TABLES | {"seal.status"}:
+        for relation in TABLES | VIEWS:
             assert db.value("SELECT has_table_privilege(%s, %s, 'SELECT')", [role, relation])
             assert not db.value(
                 "SELECT has_table_privilege(%s, %s, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')",
