@@ -16,6 +16,13 @@ from support.tampering import unguarded
 from support.witnessing import anchored
 
 
+# The tables belong to the extension no more, so that a superuser can drop them.
+NO_MEMBERS = """
+DELETE FROM pg_depend d USING pg_class c
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
+   AND d.objid = c.oid AND c.relnamespace = 'seal'::regnamespace AND c.relkind = 'r'"""
+
+
 @pytest.fixture
 def server(own_cluster: Servers) -> Cluster:
     return own_cluster({"pgseal.anchor_interval": "500ms", "max_wal_senders": 4, "wal_level": "replica"})
@@ -85,10 +92,7 @@ def test_when_pgseals_own_tables_are_gone(db: Database, damage: str, histories: 
     history(db)
     db.run("INSERT INTO h VALUES (1, 'x')")
     record_run(db, "h", "tampered", findings=2, new=1)
-    member = "DELETE FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND classid = 'pg_class'::regclass"
-    db.run("SET allow_system_table_mods = on")
-    db.run(f"{member} AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'seal'::regnamespace AND relkind = 'r')")
-    db.run(unguarded(damage))
+    db.run(f"SET allow_system_table_mods = on; {NO_MEMBERS}; {unguarded(damage)}")
     found = db.rows("SELECT history, last_verdict, run_findings_new FROM seal.metrics")
     known = ("public.h", 0, None) if "seal.run" in damage else ("public.h", 5, 1)
     assert found == [known] * histories

@@ -26,7 +26,8 @@ def explained() -> dict[str, dict[str, tuple[str, str]]]:
     """What the page says: by view, by metric, its type and its unit."""
     sections = re.split(r"^## One row per .*`(seal\.\w+)`$", README.read_text(), flags=re.MULTILINE)
     pairs = zip(sections[1::2], sections[2::2], strict=True)
-    return {view: {name: (kind, unit.strip()) for name, kind, unit, _ in TABLE_ROW.findall(text)} for view, text in pairs}
+    rows = {view: TABLE_ROW.findall(text) for view, text in pairs}
+    return {view: {name: (kind, unit.strip()) for name, kind, unit, _ in found} for view, found in rows.items()}
 
 
 def test_there_is_a_query_for_each_view() -> None:

@@ -43,7 +43,8 @@ def test_others_do_not(db: Database, roles: Roles) -> None:
 
 def test_the_grants_of_the_page_are_enough(db: Database, roles: Roles) -> None:
     history(db)
-    (block,) = [sql for sql in re.findall(r"^```sql\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE) if "GRANT" in sql]
+    blocks = re.findall(r"^```sql\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = [sql for sql in blocks if "GRANT" in sql]
     role = roles.make("monitoring")
     created, *grants = block.strip().splitlines()
     assert created == "CREATE ROLE monitoring LOGIN;"

@@ -68,9 +68,9 @@ def record_run(
     db.run(
         """INSERT INTO seal.run (id, history_id, history, started, finished, how, who, verdict, entries, findings,
                                  findings_new, findings_before_window, found, keys, basis, host, version, mac)
-           SELECT (SELECT coalesce(max(id), 0) + 1 FROM seal.run), history_id, relation::text, now() - %(age)s::interval,
-                  now() - %(age)s::interval, 'schedule', 'postgres', %(verdict)s, 7, %(findings)s, %(new)s, %(before)s,
-                  '[]', '["1"]', '', '', '', ''
+           SELECT (SELECT coalesce(max(id), 0) + 1 FROM seal.run), history_id, relation::text,
+                  now() - %(age)s::interval, now() - %(age)s::interval, 'schedule', 'postgres', %(verdict)s, 7,
+                  %(findings)s, %(new)s, %(before)s, '[]', '["1"]', '', '', '', ''
              FROM seal.history WHERE relation = %(table)s::regclass AND detached_at IS NULL""",
         {"table": table, "verdict": verdict, "age": age, "findings": findings, "new": new, "before": before_window},
     )
