@@ -59,4 +59,5 @@ build-tools:
 
 python:
 	@tools/packages.sh test
+	@tools/monitoring.sh
 	@tools/venv.sh

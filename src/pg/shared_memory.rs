@@ -6,8 +6,10 @@
 //! | head slots | LWLock `pgseal` 0 | the owner of the chain, at commit; the anchor worker |
 //! | database slots | the same | who commits entries (`dirty`, `plan`); the launcher and its workers (the rest) |
 //! | launcher slot | the same | the launcher and its workers |
+//! | counters | none: atomics | whoever counts, see `counters` |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
+use super::counters::{self, Counters};
 use super::{clock, server};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
@@ -21,6 +23,7 @@ const HEADS: &CStr = c"pgseal heads";
 const RUNS: &CStr = c"pgseal verification runs";
 const DATABASES: &CStr = c"pgseal databases";
 const LAUNCHER: &CStr = c"pgseal launcher";
+const COUNTERS: &CStr = c"pgseal counters";
 
 /// Which chain a slot is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,7 +277,7 @@ unsafe extern "C-unwind" fn request() {
         if let Some(Some(previous)) = PREVIOUS_REQUEST.get() {
             previous();
         }
-        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>();
+        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>() + counters::SIZE;
         pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
@@ -294,6 +297,7 @@ unsafe extern "C-unwind" fn startup() {
         let runs = area::<RunSlot>(RUNS, run_slots());
         let databases = area::<DatabaseSlot>(DATABASES, MAX_DATABASES);
         let launcher = area::<LauncherSlot>(LAUNCHER, 1);
+        counters::place(area::<Counters>(COUNTERS, counters::DATABASES));
         pg_sys::LWLockRelease(guard);
         DATABASE_SLOTS.store(databases, Ordering::Relaxed);
         LAUNCHER_SLOT.store(launcher, Ordering::Relaxed);

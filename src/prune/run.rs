@@ -105,15 +105,14 @@ fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
 }
 
 fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
-    let time = |micros: i64| clock::text(micros);
     let who = spi::value(spi::execute("SELECT pg_catalog.session_user()"));
     let found: Vec<Value> = outcome.findings.list.iter().take(MAX_RECORDED).map(finding).collect();
     let history = asked.history.or(outcome.subject.as_ref().map(|subject| subject.history));
     let record = json!({
         "history": outcome.table,
         "history_id": history.map(|history| uuid_text(&history.0)),
-        "started": time(asked.started),
-        "finished": time(clock::now()),
+        "started": asked.started,
+        "finished": clock::now(),
         "how": asked.how.as_str(),
         "who": who,
         "verdict": recorded.verdict.as_str(),
@@ -122,7 +121,7 @@ fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
         "findings_new": recorded.findings_new,
         "findings_before_window": outcome.findings.before_window,
         "window_months": outcome.subject.as_ref().and_then(|subject| subject.window_months),
-        "window_start": outcome.window_start.map(time),
+        "window_start": outcome.window_start,
         "found": found,
         "keys": outcome.subject.as_ref().map(|subject| subject.keys.clone()).unwrap_or_default(),
         "basis": outcome.basis,

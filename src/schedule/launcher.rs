@@ -4,6 +4,7 @@
 //! A commit wakes the launcher only if its database was not marked yet; otherwise it sleeps.
 
 use super::{runs, witness};
+use crate::pg::counters;
 use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
 use crate::pg::worker;
@@ -86,6 +87,7 @@ fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
 fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
     if !worker::databases().contains(&database) {
         shared_memory::change_database(database, |slot| *slot = DatabaseSlot::FREE);
+        counters::forget(|known| known == database);
         visited.remove(&database);
         return;
     }

@@ -1,6 +1,8 @@
 //! What a DBA sees at a glance, without reading a history.
 
 use super::{configuration, worker};
+use crate::heartbeat::plan;
+use crate::heartbeat::runs::{self, Recorded};
 use crate::key;
 use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
@@ -34,6 +36,12 @@ pub struct StatusLine {
     /// How the anchor worker is doing.
     pub worker: String,
     pub not_covered: String,
+    /// When the newest successful recorded verification ended, µs since 2000-01-01 UTC.
+    pub last_verified: Option<i64>,
+    /// Of the newest recorded verification, successful or not.
+    pub last_verdict: Option<String>,
+    /// When the scheduler verifies next, µs since 2000-01-01 UTC.
+    pub next_run: Option<i64>,
 }
 
 /// One line of `seal.check_setup`.
@@ -46,11 +54,19 @@ pub struct SetupLine {
 
 pub fn lines() -> Vec<StatusLine> {
     user::with_rights_of(user::extension_owner(), || {
-        registry::registrations().into_iter().filter(|row| row.is_attached()).map(line).collect()
+        let attached: Vec<_> = registry::registrations().into_iter().filter(|row| row.is_attached()).collect();
+        let mut recorded = runs::of(&attached.iter().map(|row| row.history).collect::<Vec<_>>());
+        attached
+            .into_iter()
+            .map(|row| {
+                let recorded = recorded.remove(&row.history).unwrap_or_default();
+                line(row, recorded)
+            })
+            .collect()
     })
 }
 
-fn line(registration: registry::Registration) -> StatusLine {
+fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine {
     let history = relation::name_of(registration.relation);
     let (epoch, window_months) = (registration.epoch, registration.window_months);
     let known = heads::of_history(registration.history);
@@ -75,6 +91,9 @@ fn line(registration: registry::Registration) -> StatusLine {
         unanchored: known.iter().filter(|chain| !chain.valid || chain.head.position > chain.anchored).count() as i64,
         worker: worker.sentence,
         not_covered: not_covered(generated),
+        last_verified: recorded.verified_at,
+        last_verdict: recorded.newest.map(|run| run.verdict),
+        next_run: plan::of_database().next_run,
         history,
     }
 }

@@ -109,7 +109,7 @@ class Cluster:
         self.sockets = self.home / "s"
         self.log_file = self.home / "log"
         self.key_file = self.home / "key"
-        self.port = self._free_port() if listen else 5432
+        self.port = self.free_port() if listen else 5432
         self.outlive = outlive
         self.initdb_options = list(initdb_options)
         self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})}
@@ -493,7 +493,8 @@ class Cluster:
         return children
 
     @staticmethod
-    def _free_port() -> int:
+    def free_port() -> int:
+        """A port of 127.0.0.1 at which nothing listens."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])
