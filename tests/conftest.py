@@ -20,7 +20,7 @@ import pytest
 from support.cluster import Cluster, Settings
 from support.database import Database
 from support.roles import Roles
-from support.servers import Servers, assert_no_alarms
+from support.servers import Servers, watched
 
 # Anchors ten times as often as by default: nobody waits long for one, and every test has the worker beside it.
 SHARED: Settings = {"pgseal.anchor_interval": "500ms"}
@@ -37,20 +37,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The server that all tests share. A test that restarts it, or changes its settings, takes own_cluster instead."""
-    with Cluster(SHARED) as shared:
+    with watched(SHARED) as shared:
         yield shared
-        assert_no_alarms(shared)
 
 
 @pytest.fixture
 def db(cluster: Cluster) -> Iterator[Database]:
     """A fresh database with the extension, dropped after the test."""
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

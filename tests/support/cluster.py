@@ -1,8 +1,8 @@
 """Private PostgreSQL servers: for the tests, the demo and the benchmark.
 
     with Cluster() as cluster:                      # initdb, start; stopped and removed at the end
-        database = cluster.createdb()
-        with cluster.connect(database.name) as connection: ...
+        with cluster.database() as database: ...    # with the extension in it; dropped at the end
+        with cluster.connect() as connection: ...
 
 A cluster lives in a folder of its own under /tmp (short, because a socket's path may have 107 bytes): data, socket,
 log, key. It is reached through its socket only, unless `listen=True`. As root, the server and PostgreSQL's programs
@@ -29,7 +29,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -401,6 +402,17 @@ class Cluster:
         name = name or f"db{self._databases}"
         self.psql(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
         return Database(self, name)
+
+    @contextmanager
+    def database(self, *, extension: bool = True) -> Iterator[Database]:
+        """A new database with the extension in it, or an empty one; dropped at the end of the block."""
+        made = self.createdb()
+        try:
+            if extension:
+                made.run("CREATE EXTENSION pgseal")
+            yield made
+        finally:
+            made.drop()
 
     def dropdb(self, name: str) -> None:
         """Drops a database, whoever is still connected to it."""
