@@ -1,13 +1,13 @@
 //! The rows of `seal.metrics` and `seal.database_metrics`.
 
 use super::alerts::{self, Alerts};
-use super::plan;
 use super::runs::{self, Recorded, Run};
 use crate::key;
 use crate::pg::counters::{self, Counted};
 use crate::pg::{clock, relation, server, shared_memory, user};
 use crate::record::definition::Definition;
 use crate::record::registry::{self, Registration};
+use crate::schedule;
 use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor;
 use crate::verify::worker;
@@ -119,7 +119,7 @@ fn of_history(row: Registration, recorded: Recorded, known: &[Remembered], now: 
 
 pub fn of_database() -> DatabaseMetrics {
     user::with_rights_of(user::extension_owner(), || {
-        let (slot, plan, now) = (newest_anchor::slot(), plan::of_database(), clock::now());
+        let (slot, plan, now) = (newest_anchor::slot(), schedule::state(), clock::now());
         DatabaseMetrics {
             in_recovery: server::in_recovery(),
             key_usable: key::current().is_ok(),

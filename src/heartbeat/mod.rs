@@ -7,6 +7,5 @@
 mod alerts;
 mod functions;
 mod metrics;
-pub mod plan;
 pub mod runs;
 mod tables;

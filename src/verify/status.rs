@@ -1,7 +1,6 @@
 //! What a DBA sees at a glance, without reading a history.
 
 use super::{configuration, worker};
-use crate::heartbeat::plan;
 use crate::heartbeat::runs::{self, Recorded};
 use crate::key;
 use crate::pg::attributes::Attribute;
@@ -93,7 +92,7 @@ fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine 
         not_covered: not_covered(generated),
         last_verified: recorded.verified_at,
         last_verdict: recorded.newest.map(|run| run.verdict),
-        next_run: plan::of_database().next_run,
+        next_run: schedule::state().next_run,
         history,
     }
 }
