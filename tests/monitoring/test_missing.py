@@ -79,7 +79,7 @@ def test_when_the_histories_table_was_dropped(db: Database) -> None:
     ("damage", "histories"),
     [
         ("DROP TABLE seal.run CASCADE", 1),
-        ("ALTER TABLE seal.run DROP COLUMN verdict", 1),
+        ("ALTER TABLE seal.run RENAME COLUMN record TO gone", 1),
         ("ALTER TABLE seal.run ALTER COLUMN id TYPE text", 1),
         ("DROP TABLE IF EXISTS seal.alert CASCADE", 1),
         ("DROP TABLE seal.epoch CASCADE", 1),
