@@ -3,13 +3,14 @@
 //! `crates/chain` holds what is signed and how a chain is judged, `crates/document` the canonical
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
-//! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
-//! detach and the guard of definitions, `schedule` what runs by itself.
+//! side, `key` where the secret comes from, `command` commands that settings name, `private_file` files
+//! that hold a secret, `admin` attach, detach and the guard of definitions, `schedule` what runs by itself.
 
 mod admin;
 mod command;
 mod key;
 mod pg;
+mod private_file;
 mod record;
 mod schedule;
 mod seal;
