@@ -2,6 +2,7 @@
 
 REVOKE ALL ON SCHEMA seal FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA seal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA seal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seal FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA seal TO pgseal_auditor, pgseal_operator, pgseal_admin;
@@ -15,7 +16,11 @@ GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) T
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- Operators see to it that alarms arrive.
+GRANT EXECUTE ON FUNCTION seal.test_alert() TO pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.deliver_alerts() TO pgseal_operator, pgseal_admin;
 
 -- Administrators attach; each function also asks for ownership of the table.
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;

@@ -4,9 +4,11 @@
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
 //! side, `key` where the secret comes from, `command` commands that settings name, `private_file` files
-//! that hold a secret, `admin` attach, detach and the guard of definitions, `schedule` what runs by itself.
+//! that hold a secret, `admin` attach, detach and the guard of definitions, `schedule` what runs by itself,
+//! `alert` who is told when something is wrong.
 
 mod admin;
+mod alert;
 mod command;
 mod key;
 mod pg;
@@ -25,7 +27,8 @@ pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["schema"]);
 pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
 pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["administration"], finalize);
+pgrx::extension_sql_file!("../sql/alert.sql", name = "alert", requires = ["administration"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["alert"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 #[pg_guard]
@@ -36,5 +39,6 @@ pub extern "C-unwind" fn _PG_init() {
     pg::shared_memory::init();
     admin::init();
     seal::init();
+    alert::init();
     schedule::init();
 }

@@ -21,6 +21,8 @@ FUNCTIONS = {
     "seal.acknowledge(text,regclass,text,text,bigint)",
     "seal.status_lines()",
     "seal.check_setup()",
+    "seal.test_alert()",
+    "seal.deliver_alerts()",
     'seal.audit_add(internal,text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     "seal.audit_merge(internal,internal)",
     "seal.audit_save(internal)",
@@ -33,15 +35,26 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor"}
-RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v")}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.alert"}
+RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v"), ("seal.alert_id_seq", "S")}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
+    "pgseal.alert_command": "sighup",
+    "pgseal.alert_retry_interval": "sighup",
     "pgseal.anchor_interval": "sighup",
     "pgseal.chain_name": "postmaster",
     "pgseal.key_command": "postmaster",
     "pgseal.key_command_timeout": "postmaster",
     "pgseal.key_file": "postmaster",
+    "pgseal.mail_cc": "sighup",
+    "pgseal.mail_credentials_file": "sighup",
+    "pgseal.mail_from": "sighup",
+    "pgseal.mail_on_success": "sighup",
+    "pgseal.mail_server": "sighup",
+    "pgseal.mail_subject": "sighup",
+    "pgseal.mail_text": "sighup",
+    "pgseal.mail_tls_ca_file": "sighup",
+    "pgseal.mail_to": "sighup",
     "pgseal.max_heads": "postmaster",
     "pgseal.witness_command": "sighup",
     "pgseal.witness_interval": "sighup",
@@ -80,7 +93,7 @@ def test_objects_of_no_other_kind(db: Database) -> None:
     for implied in ["type", "composite type"]:
         found.pop(implied, None)
     assert found == {
-        "schema": 1, "table": len(TABLES), "view": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
+        "schema": 1, "table": len(TABLES), "view": 1, "sequence": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
         "event trigger": 2,
     }  # fmt: skip
 
@@ -154,7 +167,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
     )
     assert (
         db.rows(
-            "SELECT c.relname FROM pg_class c WHERE relnamespace = 'seal'::regnamespace AND relkind IN ('r', 'v')"
+            "SELECT c.relname FROM pg_class c WHERE relnamespace = 'seal'::regnamespace AND relkind IN ('r', 'v', 'S')"
             " AND has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
         )
         == []
@@ -171,8 +184,9 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "status_lines", "check_setup"}
     auditor = questions | {"acknowledge"}
-    admin = auditor | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
-    for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": questions, "pgseal_admin": admin}.items():
+    operator = questions | {"test_alert", "deliver_alerts"}
+    admin = auditor | operator | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
+    for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": operator, "pgseal_admin": admin}.items():
         found = db.rows(
             "SELECT proname FROM pg_proc"
             " WHERE pronamespace = 'seal'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')",
