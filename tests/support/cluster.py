@@ -76,7 +76,7 @@ def quoted(value: Setting) -> str:
     """A value as postgresql.conf wants it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n") + "'"
 
 
 class Cluster:
