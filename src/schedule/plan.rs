@@ -41,6 +41,8 @@ pub struct Plan {
     pub due: Vec<Due>,
     /// When the first of the others is due, µs since 2000-01-01 UTC; `i64::MAX`: never.
     later: i64,
+    /// Histories that have a schedule.
+    scheduled: Vec<HistoryId>,
     /// The slot's count when this plan was begun.
     number: u32,
 }
@@ -57,7 +59,7 @@ impl Plan {
     /// Call in a transaction.
     pub fn make() -> Plan {
         let slot = shared_memory::database(server::database(), |slot| *slot).unwrap_or(DatabaseSlot::FREE);
-        let mut plan = Plan { due: Vec::new(), later: i64::MAX, number: slot.plan };
+        let mut plan = Plan { due: Vec::new(), later: i64::MAX, scheduled: Vec::new(), number: slot.plan };
         if registry::catalog().is_none() {
             return plan;
         }
@@ -66,6 +68,7 @@ impl Plan {
         let (candidates, last) = user::with_rights_of(user::extension_owner(), || (candidates(), last_runs()));
         for candidate in candidates {
             let Some(at) = candidate.due(zone, &last, launcher.scheduled_since) else { continue };
+            plan.scheduled.push(candidate.history);
             let postponed = slot.postponed.iter().find(|postponed| postponed.history == candidate.history.0);
             let begin = at.max(postponed.map_or(i64::MIN, |postponed| postponed.not_before));
             if begin > now {
@@ -97,6 +100,8 @@ impl Plan {
             if slot.plan == self.number {
                 slot.next_run = next_run;
             }
+            let waits = |postponed: &Postponed| self.scheduled.contains(&HistoryId(postponed.history));
+            slot.postponed.iter_mut().filter(|postponed| !waits(postponed)).for_each(|free| *free = Postponed::FREE);
         });
     }
 }

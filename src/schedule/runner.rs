@@ -52,7 +52,13 @@ pub fn work() {
             return finish(|_| {});
         }
     };
-    finish(|slot| slot.run_trouble.set(&trouble));
+    finish(|slot| {
+        // What failed and waits for another try is still a trouble, whatever else went well.
+        let waits = slot.postponed.iter().any(|postponed| postponed.failures > 0);
+        if !trouble.is_empty() || !waits {
+            slot.run_trouble.set(&trouble);
+        }
+    });
 }
 
 /// Finds out when runs are due, if that is not known. Call outside a transaction.

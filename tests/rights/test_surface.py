@@ -7,6 +7,7 @@ from support.database import Database
 FUNCTIONS = {
     "seal.attach(regclass,name,integer,integer,text,uuid)",
     "seal.detach(regclass)",
+    "seal.set_schedule(regclass,text)",
     "seal.open_epoch(regclass)",
     "seal.table_changes(pg_ddl_command)",
     "seal.before_ddl()",
@@ -33,7 +34,7 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor"}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run"}
 RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v")}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
@@ -43,6 +44,8 @@ SETTINGS = {
     "pgseal.key_command_timeout": "postmaster",
     "pgseal.key_file": "postmaster",
     "pgseal.max_heads": "postmaster",
+    "pgseal.schedule": "sighup",
+    "pgseal.schedule_timezone": "sighup",
     "pgseal.witness_command": "sighup",
     "pgseal.witness_interval": "sighup",
 }
@@ -171,7 +174,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "status_lines", "check_setup"}
     auditor = questions | {"acknowledge"}
-    admin = auditor | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
+    admin = auditor | {"attach", "detach", "set_schedule", "open_epoch", "seal_entry", "refuse_change"}
     for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": questions, "pgseal_admin": admin}.items():
         found = db.rows(
             "SELECT proname FROM pg_proc"
