@@ -40,7 +40,7 @@ def in_milliseconds(value: str) -> str:
 
 def test_a_reload_is_enough_for_those_below_the_sentence_that_says_so(db: Database) -> None:
     rows = db.rows("SELECT name FROM pg_settings WHERE name LIKE 'pgseal.%' AND context = 'sighup'")
-    above, sentence, below = SAMPLE.partition("All that follows can be changed by a reload")
+    above, sentence, below = SAMPLE.partition("Everything from here on can be changed by a reload")
     assert sentence and set(re.findall(r"^#?(pgseal\.\w+) =", below, re.MULTILINE)) == {name for (name,) in rows}
     assert "pgseal.anchor_interval" not in above
 

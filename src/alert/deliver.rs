@@ -35,25 +35,34 @@ fn attempt(id: i64, way: Way, message: &Message, stop: &dyn Fn() -> bool) -> Res
 /// Sends what is due, outside a transaction, in a worker that is connected to the database. Every
 /// attempt is claimed and recorded in transactions of its own, none of which is open while a server or a
 /// command is waited for. Ends when all is tried that was due when it began, or when `is_to_end` says so.
-#[expect(dead_code, reason = "the run worker calls it")]
 pub fn deliver(is_to_end: &dyn Fn() -> bool) {
-    let now = clock::now();
-    while !is_to_end() {
-        let Some(due) = transaction(|| if outbox::exists() { outbox::claim(now) } else { None }) else { return };
-        match attempt(due.id, due.way, &due.message, is_to_end) {
-            Err(Undelivered::Stopped) => return,
-            outcome => transaction(|| record(&due, outcome)),
-        };
+    if let Err(message) = deliver_all(is_to_end) {
+        Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "pgseal cannot send alarms")
+            .detail(format!("Reason: {message}."))
+            .hint("See what waits: SELECT * FROM seal.alert WHERE sent_at IS NULL.")
+            .log();
     }
 }
 
+fn deliver_all(is_to_end: &dyn Fn() -> bool) -> Result<(), String> {
+    let now = clock::now();
+    while !is_to_end() {
+        let Some(due) = transaction(|| if outbox::exists() { outbox::claim(now) } else { None })? else { break };
+        match attempt(due.id, due.way, &due.message, is_to_end) {
+            Err(Undelivered::Stopped) => break,
+            outcome => transaction(|| record(&due, outcome))?,
+        };
+    }
+    Ok(())
+}
+
 /// A worker's transaction, which waits for no standby: an alarm may be about the very trouble.
-fn transaction<R>(work: impl FnOnce() -> R) -> R {
+fn transaction<R>(work: impl FnOnce() -> R) -> Result<R, String> {
     let work = || {
         spi::execute("SELECT pg_catalog.set_config('synchronous_commit', 'local', true)");
         work()
     };
-    worker::transaction(work, |_| {})
+    worker::attempt(work)
 }
 
 /// Sends what is due in this session's transaction, for `seal.deliver_alerts()`; how many were sent.

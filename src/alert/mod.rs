@@ -22,13 +22,13 @@ mod outbox;
 mod resolve;
 mod smtp;
 
-#[expect(unused_imports, reason = "the run worker calls them")]
 pub use {deliver::deliver, outbox::next_attempt};
 
 use crate::pg::error::{Report, SqlState};
+use crate::pg::server;
+use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::snapshot::Sees;
 use crate::pg::transaction::{self, TransactionEvent};
-use crate::pg::{server, shared_memory};
 use crate::record::{anchor, witness};
 use crate::seal::{newest_anchor, plan};
 use crate::settings;
@@ -147,7 +147,10 @@ thread_local! {
 pub fn init() {
     transaction::register(
         |event| match event {
-            TransactionEvent::Committed if RAISED.replace(false) => shared_memory::wake_launcher(),
+            TransactionEvent::Committed if RAISED.replace(false) => {
+                shared_memory::change_database(server::database(), DatabaseSlot::plan_again);
+                shared_memory::wake_launcher();
+            }
             TransactionEvent::Aborted => RAISED.set(false),
             _ => {}
         },

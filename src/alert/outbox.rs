@@ -62,7 +62,6 @@ pub fn exists() -> bool {
 
 /// When the outbox wants to be looked at again, in µs since 2000-01-01 UTC; inside a transaction.
 /// `None`: nothing waits.
-#[expect(dead_code, reason = "the run worker calls it")]
 pub fn next_attempt() -> Option<i64> {
     if !exists() {
         return None;

@@ -7,9 +7,9 @@ from support.database import Database
 FUNCTIONS = {
     "seal.attach(regclass,name,integer,integer,text,uuid)",
     "seal.detach(regclass)",
+    "seal.set_schedule(regclass,text)",
     "seal.open_epoch(regclass)",
     "seal.set_window(regclass,integer)",
-    "seal.set_schedule(regclass,text)",
     "seal.hold(regclass,text,text)",
     "seal.release(regclass,text,text)",
     "seal.hold_lines()",
