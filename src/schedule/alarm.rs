@@ -27,6 +27,11 @@ pub fn log(kind: AlarmKind, history: Option<&str>, sentence: &str) {
         },
         sentence,
     );
-    let question = history.map(|history| format!("history => {}", spi::literal(history))).unwrap_or_default();
-    report.hint(format!("To verify it now: SELECT * FROM seal.verify_history({question}).")).log();
+    let hint = match history {
+        Some(history) => {
+            format!("To verify it now: SELECT * FROM seal.verify_history(history => {}).", spi::literal(history))
+        }
+        None => "Run in that database: SELECT * FROM seal.check_setup() WHERE NOT ok.".to_owned(),
+    };
+    report.hint(hint).log();
 }

@@ -70,8 +70,8 @@ def test_one_of_its_own(fresh: Database) -> None:
     assert [notice.message for notice in heard] == ["public.h is not verified by schedule now"]
     nothing_scheduled(fresh)
     assert len(runs(fresh)) == count
-    journal = fresh.rows("SELECT history, details ->> 'schedule' FROM seal.journal WHERE kind = 'schedule' ORDER BY seq")
-    assert journal == [("public.h", value) for value in (EVERY_SECOND, "off", NEVER_SOON, None)]
+    entries = "SELECT history, details ->> 'schedule' FROM seal.journal WHERE kind = 'schedule' ORDER BY seq"
+    assert fresh.rows(entries) == [("public.h", value) for value in (EVERY_SECOND, "off", NEVER_SOON, None)]
     assert fresh.rows("SELECT * FROM seal.findings()") == []
 
 
