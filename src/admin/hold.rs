@@ -7,6 +7,7 @@ use crate::pg::snapshot::Sees;
 use crate::record::journal::{self, Act, Note};
 use crate::record::journaled::{self, Hold, Journaled};
 use crate::record::registry;
+use crate::schedule::exclusive;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::HistoryId;
 use serde_json::json;
@@ -74,6 +75,7 @@ impl Target {
     fn find(relation: u32) -> Target {
         let root = relation::root_of(relation);
         let table = relation::name_of(root);
+        exclusive::keep_settings(root);
         let found = registry::attached(root).and_then(|row| {
             let journaled = journaled::histories(&journal::acts(Sees::Stored)).remove(&row.history)?;
             Some((row.history, journaled))

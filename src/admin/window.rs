@@ -7,6 +7,7 @@ use crate::pg::error::{OrRaise, Report};
 use crate::pg::relation;
 use crate::record::journal::{self, Act, Note};
 use crate::record::registry;
+use crate::schedule::exclusive;
 use pgrx::PgSqlErrorCode;
 use serde_json::json;
 
@@ -39,6 +40,7 @@ pub fn set(relation: u32, months: Option<i32>) -> String {
     let root = relation::root_of(relation);
     let table = relation::name_of(root);
     preconditions::require_ownership(root).or_raise();
+    exclusive::keep_settings(root);
     let Some(mut registration) = registry::attached(root) else {
         Report::from(AdminError::NotAttached { table }).raise()
     };

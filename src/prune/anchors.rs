@@ -1,6 +1,7 @@
 //! Anchors that no window reaches any more.
 
 use super::error::PruneError;
+use super::plan;
 use crate::pg::error::OrRaise;
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, spi, user};
@@ -21,7 +22,9 @@ pub fn remove_if_unneeded(run: i64) {
     let attached: Vec<Registration> = registry::registrations().into_iter().filter(Registration::is_attached).collect();
     let journaled = journaled::histories(&journal::acts(Sees::Stored));
     let months = attached.iter().map(|row| journaled.get(&row.history)?.window_months).collect::<Option<Vec<i32>>>();
-    if let Some(widest) = months.and_then(|months| months.into_iter().max()) {
+    // The anchors are what shows that the clock was set.
+    let clock_is_right = || plan::clock_disagreement().is_ok_and(|jump| jump.is_none());
+    if let Some(widest) = months.and_then(|months| months.into_iter().max()).filter(|_| clock_is_right()) {
         remove(run, window_start(widest));
     }
 }

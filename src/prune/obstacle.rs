@@ -19,12 +19,15 @@ fn deferred_trigger(root: u32) -> Option<String> {
     ))
 }
 
-/// Rows of other tables would be deleted or changed along with the entries.
+/// Rows of other tables would be deleted or changed along with the entries, or looked for too late.
 fn changing_key(root: u32) -> Option<String> {
     first(&format!(
-        "SELECT format('foreign key %I of %s would delete or change rows there: give it ON DELETE NO ACTION', c.conname, c.conrelid::regclass)
+        "SELECT CASE WHEN c.confdeltype IN ('a', 'r')
+                THEN format('foreign key %I of %s is checked at the end of the transaction, which pruning does not allow: make it NOT DEFERRABLE', c.conname, c.conrelid::regclass)
+                ELSE format('foreign key %I of %s would delete or change rows there: give it ON DELETE NO ACTION', c.conname, c.conrelid::regclass)
+                END
            FROM pg_constraint c
-          WHERE c.contype = 'f' AND {} AND c.confdeltype NOT IN ('a', 'r')",
+          WHERE c.contype = 'f' AND {} AND (c.confdeltype NOT IN ('a', 'r') OR c.condeferred)",
         of_history("c.confrelid", root)
     ))
 }

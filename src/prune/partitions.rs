@@ -26,7 +26,8 @@ pub fn that_may_go(
 ) -> Option<Vec<u32>> {
     let mut going = ended_before(root, window_start)?;
     loop {
-        let may_go = |part: &Part| targets.get(&part.chain).is_some_and(|target| part.highest <= *target);
+        let may_go =
+            |part: &Part| !part.mixed && targets.get(&part.chain).is_some_and(|target| part.highest <= *target);
         let held: BTreeSet<u32> = parts.iter().filter(|part| !may_go(part)).map(|part| part.table).collect();
         going.retain(|table| !held.contains(table));
         let before = targets.clone();

@@ -40,6 +40,8 @@ pub struct Part {
     pub highest: u64,
     /// The lowest position that is inside the window or on hold.
     pub kept: Option<u64>,
+    /// Rows stand there that belong to what was pruned.
+    pub mixed: bool,
 }
 
 impl Plan {
@@ -81,7 +83,7 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
         let _path = PinnedPath::pin();
         let _output = PinnedOutput::pin();
         snapshot::with_fresh(|| {
-            let parts = parts(subject, window_start, &journaled.holds);
+            let parts = parts(subject, window_start, journaled);
             let mut targets = targets(&parts, outcome, journaled);
             let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
             (targets, partitions, obstacle::of(subject.relation))
@@ -118,17 +120,22 @@ fn may_prune(outcome: &Outcome, verdict: Verdict, journaled: &Journaled) -> Resu
     if let Some(hold) = journaled.holds.get(&None) {
         return Err(format!("it is on hold since {}: {}", clock::text(hold.at), hold.reason));
     }
-    let prefix = chain_prefix().map_err(|error| error.to_string())?;
-    let overall = overall::of(&journal::acts(Sees::Stored));
-    match timekeeping::disagreement(&prefix, &overall, Sees::Stored) {
+    match clock_disagreement()? {
         Some(jump) => Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')")),
         None => Ok(()),
     }
 }
 
+/// How the clock disagrees with what the machine counted, if it does.
+pub fn clock_disagreement() -> Result<Option<String>, String> {
+    let prefix = chain_prefix().map_err(|error| error.to_string())?;
+    let overall = overall::of(&journal::acts(Sees::Stored));
+    Ok(timekeeping::disagreement(&prefix, &overall, Sees::Stored))
+}
+
 /// What stands where, under the active snapshot.
-fn parts(subject: &Subject, window_start: i64, holds: &BTreeMap<Option<String>, Hold>) -> Vec<Part> {
-    let tenants: Vec<String> = holds.keys().flatten().map(|tenant| spi::literal(tenant)).collect();
+fn parts(subject: &Subject, window_start: i64, journaled: &Journaled) -> Vec<Part> {
+    let tenants: Vec<String> = journaled.holds.keys().flatten().map(|tenant| spi::literal(tenant)).collect();
     // Without the column, or where its values may be printed with blanks at the end: rather too many.
     let held = match (&subject.tenant_column, tenants.as_slice()) {
         (_, []) => "false".to_owned(),
@@ -139,23 +146,31 @@ fn parts(subject: &Subject, window_start: i64, holds: &BTreeMap<Option<String>, 
             tenants.join(", ")
         ),
     };
+    let cut = |(chain, cut): (&String, &Cut)| format!("({}, {})", spi::literal(chain), cut.position);
+    let cuts: Vec<String> = journaled.cuts.iter().map(cut).chain(["(NULL, 0)".to_owned()]).collect();
+    // What was put back below a cut stays, with the partition that it is in.
     let query = format!(
-        "SELECT h.tableoid, h.seal_chain, pg_catalog.min(h.seal_seq), pg_catalog.max(h.seal_seq),
-                pg_catalog.min(h.seal_seq) FILTER (WHERE h.seal_at >= {} OR {held})
-           FROM {} AS h WHERE h.seal_chain IS NOT NULL AND h.seal_seq > 0 GROUP BY 1, 2",
+        "SELECT h.tableoid, h.seal_chain, pg_catalog.min(h.seal_seq) FILTER (WHERE h.above), pg_catalog.max(h.seal_seq),
+                pg_catalog.min(h.seal_seq) FILTER (WHERE h.above AND (h.seal_at >= {} OR {held})),
+                pg_catalog.bool_and(h.above)
+           FROM (SELECT h.*, h.tableoid, h.seal_seq > COALESCE(cut.position, 0) AS above
+                   FROM {} AS h LEFT JOIN (VALUES {}) AS cut (chain, position) ON cut.chain = h.seal_chain
+                  WHERE h.seal_chain IS NOT NULL AND h.seal_seq > 0) AS h GROUP BY 1, 2",
         spi::time_literal(window_start),
-        relation::name_of(subject.relation)
+        relation::name_of(subject.relation),
+        cuts.join(", ")
     );
     spi::read(&query)
         .into_iter()
         .filter_map(|row| {
-            let [table, chain, lowest, highest, kept] = <[_; 5]>::try_from(row).ok()?;
+            let [table, chain, lowest, highest, kept, unmixed] = <[_; 6]>::try_from(row).ok()?;
             Some(Part {
                 table: table?.parse().ok()?,
                 chain: chain?,
                 lowest: lowest?.parse().ok()?,
                 highest: highest?.parse().ok()?,
                 kept: kept.and_then(|kept| kept.parse().ok()),
+                mixed: unmixed? != "t",
             })
         })
         .collect()
@@ -177,6 +192,7 @@ fn targets(parts: &[Part], outcome: &Outcome, journaled: &Journaled) -> BTreeMap
         .collect();
     let kept = parts.iter().filter_map(|part| Some((part.chain.as_str(), part.kept?)));
     let found = outcome.findings.list.iter().filter_map(|finding| Some((finding.chain.as_deref()?, finding.position?)));
+    let found = found.filter(|(chain, at)| *at > position(&journaled.cuts, chain));
     for (chain, position) in kept.chain(found) {
         if let Some(target) = targets.get_mut(chain) {
             *target = (*target).min(position.saturating_sub(1));

@@ -157,10 +157,6 @@ fn finding(finding: &Finding<RowKey>) -> Value {
 /// each with its cut.
 pub fn prune_some(recorded: &mut Recorded) -> bool {
     let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return true };
-    if !plan.is_current() {
-        recorded.plan = Err("the window, a hold or a cut was changed meanwhile".to_owned());
-        return true;
-    }
     let is_over = prune(run, plan, PART).is_none_or(|removed| removed.is_empty()) || plan.is_done();
     if is_over && recorded.findings == 0 {
         anchors::remove_if_unneeded(run);
@@ -171,6 +167,11 @@ pub fn prune_some(recorded: &mut Recorded) -> bool {
 /// Deletes up to about `limit` entries and journals the cuts; says what went. `None`: what should go is
 /// in use.
 pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, Span>> {
+    // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
+    exclusive::keep_settings(plan.relation);
+    if !plan.is_current() {
+        return Some(BTreeMap::new());
+    }
     let removed = match plan.partitions.is_empty() {
         true => rows::remove(plan, limit),
         false => partitions::remove(plan)?,

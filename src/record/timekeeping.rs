@@ -6,6 +6,7 @@
 //! a short gap is believed.
 
 use super::anchor;
+use super::journal;
 use super::overall::{Accepted, Overall};
 use crate::pg::clock;
 use crate::pg::snapshot::Sees;
@@ -53,7 +54,7 @@ impl Moment {
 pub fn disagreement(prefix: &str, overall: &Overall, sees: Sees) -> Option<String> {
     let accepted = overall.accepted_clock.as_ref().filter(|accepted| accepted.chain == prefix);
     let mut trail = Trail::default();
-    if let Some(before) = before_this_place(prefix, sees) {
+    for before in [before_this_place(prefix, sees), first_act(prefix, sees)].into_iter().flatten() {
         trail.add(before);
     }
     let mut moments = Vec::new();
@@ -93,6 +94,13 @@ fn before_this_place(prefix: &str, sees: Sees) -> Option<Moment> {
         });
     }
     newest
+}
+
+/// What was journaled first in this place: a time of day alone.
+fn first_act(prefix: &str, sees: Sees) -> Option<Moment> {
+    let entries = journal::stored(sees);
+    let first = entries.iter().find(|entry| entry.chain == prefix && entry.is_authentic())?;
+    Some(Moment { at: first.at, boot: String::new(), boot_time: 0 })
 }
 
 /// Moments in their order.
@@ -153,14 +161,14 @@ fn disagree(before: &Moment, after: &Moment) -> Option<String> {
     })
 }
 
+/// From the last that was heard of one boot to the start of the next one, whose time since then was counted.
 fn gap(before: &Moment, after: &Moment) -> Option<String> {
-    let passed = after.at - before.at;
+    let passed = after.at - after.boot_time - before.at;
     (passed > LONGEST_GAP).then(|| {
         format!(
-            "the machine was started anew, and its clock says that {} passed between {} and {}, which nothing confirms",
+            "the machine was started anew, and its clock says that {} had passed since {}, which nothing confirms",
             duration(passed),
-            clock::text(before.at),
-            clock::text(after.at)
+            clock::text(before.at)
         )
     })
 }

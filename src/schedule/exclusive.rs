@@ -1,7 +1,7 @@
 //! One run of a history at a time, whoever started it.
 
 use crate::pg::error::Report;
-use crate::pg::lock::{self, RunLock, Until};
+use crate::pg::lock::{self, ChainLock, RunLock, Until};
 use crate::pg::{relation, scan, spi, user};
 use pgrx::PgSqlErrorCode;
 
@@ -31,6 +31,14 @@ pub fn hold_until_transaction_end(relation: u32) {
     let lock = lock_of(relation);
     if !lock::acquire_run(lock, Until::TransactionEnd) {
         in_progress(lock);
+    }
+}
+
+/// Waits until nobody else is pruning the history or changing what keeps entries from being pruned, and then
+/// keeps others from it, until the end of the transaction.
+pub fn keep_settings(relation: u32) {
+    if let Some(catalog) = scan::seal_table(c"run") {
+        lock::acquire(ChainLock { catalog, relation, number: 0 }, true);
     }
 }
 

@@ -3,6 +3,7 @@
 //! A worker ends when it is done: one that stayed connected would be in the way of DROP DATABASE.
 //! A commit wakes the launcher only if its database was not marked yet; otherwise it sleeps.
 
+use super::work::LONGEST_SILENCE;
 use super::{runs, witness};
 use crate::pg::counters;
 use crate::pg::error::Report;
@@ -21,6 +22,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// How long a database waits in which not everything could be anchored: twice as long each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
+
+/// How often it is tried to break a long silence.
+const SILENT_RETRY: Duration = Duration::from_secs(60);
 
 const NO_WORKER: &str = "no worker could be started, all of max_worker_processes are taken";
 
@@ -101,7 +105,9 @@ fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
     let retry = slot.pending.then(|| wait(visited.map_or(FIRST_RETRY, |visited| visited.retry)));
     let witness = witness::due_in(slot).map(|due| due.max(wait(FIRST_RETRY)));
     let plan = (slot.next_run == 0).then(|| wait(settings::anchor_interval()));
-    [anchor, retry, witness, plan].into_iter().flatten().min()
+    let is_silent = slot.known && slot.number > 0 && clock::now() - slot.at >= LONGEST_SILENCE;
+    let silence = is_silent.then(|| wait(SILENT_RETRY));
+    [anchor, retry, witness, plan, silence].into_iter().flatten().min()
 }
 
 fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {

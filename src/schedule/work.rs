@@ -17,6 +17,9 @@ use pgrx::PgSqlErrorCode;
 use pgseal_chain::ANCHORS;
 use std::collections::BTreeSet;
 
+/// After so long an anchor is written even if nothing changed, µs: by their boot times the clock is judged.
+pub const LONGEST_SILENCE: i64 = 86_400_000_000;
+
 /// Every so many anchors one is complete.
 const COMPLETE_EVERY: u64 = 1_000;
 
@@ -163,7 +166,8 @@ fn anchor_changes() -> Outcome {
     survey.collect(&prefix);
     let complete = slot.is_none_or(|slot| !slot.completed) || (newest.number + 1) % COMPLETE_EVERY == 0;
     let adopting_ends = was_adopting && !survey.heads.adopting;
-    Outcome::Made(Box::new(write(survey, &prefix, newest, complete, adopting_ends)))
+    let is_late = newest.number > 0 && clock::now() - newest.at >= LONGEST_SILENCE;
+    Outcome::Made(Box::new(write(survey, &prefix, newest, complete, adopting_ends || is_late)))
 }
 
 /// Whether a transaction is open that was prepared before this place had its first anchor.

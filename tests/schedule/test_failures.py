@@ -96,7 +96,8 @@ def test_no_free_worker_process(own_cluster: Servers) -> None:
     pid = running(db)
     problem = "no worker could be started for a scheduled run: raise max_worker_processes"
     wait_for(other, f"SELECT NOT ok AND problem LIKE '{problem}%%' FROM ({SETUP}) s")
-    assert other.rows("SELECT ok, worker FROM seal.status") == [(False, problem)]
+    # Anchors want for a worker just as well.
+    assert other.value("SELECT NOT ok AND worker LIKE 'no worker could be started%%' FROM seal.status")
     assert 1 <= server.log().count(problem) <= 2  # once for each database, however often it was tried
     lasts(db, 0)
     db.run("SELECT pg_cancel_backend(%s)", [pid])
