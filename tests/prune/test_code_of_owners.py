@@ -1,0 +1,208 @@
+"""Triggers, foreign keys and rules of a table's owner meet pruning: nothing is lost, and nobody gains a right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from support.clock import Clock
+from support.database import Database
+from support.pruning import aged, assert_pruned, assert_whole, chain, prune, remaining, state
+from support.refusal import CORRUPTED, refusal
+from support.roles import Roles
+from support.windows import damage
+
+SECRETS = "CREATE TABLE loot (who text, is_superuser boolean); GRANT ALL ON loot TO PUBLIC"
+NOTE = """INSERT INTO public.loot SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user"""
+
+
+@pytest.fixture
+def owned(db: Database, clock: Clock, roles: Roles) -> psycopg.Connection[Any]:
+    """h with five entries to prune belongs to the role of this session, which is no superuser."""
+    aged(db, clock)
+    owner = roles.owner()
+    db.run(f"ALTER TABLE h OWNER TO {owner.info.user}; {SECRETS}")
+    db.run(f"GRANT CREATE ON SCHEMA public TO {owner.info.user}")
+    return owner
+
+
+def trigger(owner: psycopg.Connection[Any], body: str, when: str = "BEFORE DELETE", more: str = "") -> None:
+    """A trigger of the owner's with a function of the owner's."""
+    kind = "CONSTRAINT TRIGGER" if "DEFERR" in more else "TRIGGER"
+    owner.execute(
+        f"""CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+            CREATE {kind} aaa {when} ON h {more} FOR EACH ROW EXECUTE FUNCTION meddle()""".encode()
+    )
+
+
+def assert_unpruned(db: Database, sqlstate: str) -> str:
+    """The run ends with an error, which undoes everything. Returns its text."""
+    before = state(db)
+    refused = refusal(db, "SELECT * FROM seal.verify_and_prune('h')")
+    assert refused.state == sqlstate, refused
+    assert state(db) == before
+    assert_whole(db, {}, left=8)
+    return refused.text
+
+
+def superusers(db: Database) -> list[str]:
+    return [name for (name,) in db.rows("SELECT rolname FROM pg_roles WHERE rolsuper ORDER BY 1")]
+
+
+def test_it_runs_with_the_rights_of_the_owner(db: Database, owned: psycopg.Connection[Any]) -> None:
+    trigger(owned, f"{NOTE}; RETURN OLD;")
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+    assert db.rows("SELECT * FROM loot") == [(owned.info.user, False)] * 5
+
+
+@pytest.mark.parametrize("when", ["AFTER DELETE"])
+@pytest.mark.parametrize("more", ["", "DEFERRABLE INITIALLY DEFERRED", "DEFERRABLE INITIALLY IMMEDIATE"])
+def test_also_what_runs_after_the_deletion_or_at_commit(
+    db: Database, owned: psycopg.Connection[Any], when: str, more: str
+) -> None:
+    """A deferred trigger must not wait until the rights of whoever runs the pruning are back."""
+    trigger(owned, f"{NOTE}; RETURN NULL;", when, more)
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+    assert db.rows("SELECT * FROM loot") == [(owned.info.user, False)] * 5
+
+
+@pytest.mark.parametrize("how", ["SET CONSTRAINTS ALL DEFERRED", "SET CONSTRAINTS aaa DEFERRED"])
+def test_a_trigger_that_the_owner_makes_deferred_meanwhile(
+    db: Database, owned: psycopg.Connection[Any], how: str
+) -> None:
+    trigger(owned, f"{NOTE}; RETURN NULL;", "AFTER DELETE", "DEFERRABLE INITIALLY IMMEDIATE")
+    owned.execute(
+        f"""CREATE FUNCTION first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; RETURN OLD; END $$;
+            CREATE TRIGGER aab BEFORE DELETE ON h FOR EACH ROW EXECUTE FUNCTION first()""".encode()
+    )
+    try:
+        prune(db)
+    except psycopg.Error:
+        assert len(remaining(db)) == 8
+    assert {name for (name,) in db.rows("SELECT who FROM loot WHERE is_superuser")} == set()
+
+
+@pytest.mark.parametrize("step", [
+    "SET ROLE postgres", "RESET ROLE", "SET SESSION AUTHORIZATION postgres", "RESET SESSION AUTHORIZATION",
+    "SET LOCAL ROLE postgres", "PERFORM set_config('role', 'postgres', true)",
+    "EXECUTE 'ALTER ROLE ' || session_user || ' SUPERUSER'", "EXECUTE format('ALTER ROLE %I SUPERUSER', current_user)",
+])  # fmt: skip
+def test_no_way_to_be_somebody_else(db: Database, owned: psycopg.Connection[Any], step: str) -> None:
+    before = superusers(db)
+    trigger(owned, f"{step}; {NOTE}; EXECUTE format('ALTER ROLE %I SUPERUSER', '{owned.info.user}'); RETURN OLD;")
+    assert_unpruned(db, "42501")
+    assert superusers(db) == before
+    assert db.rows("SELECT * FROM loot") == []
+
+
+def test_settings_do_not_outlive_it(db: Database, owned: psycopg.Connection[Any]) -> None:
+    """A search_path left behind would have the caller's next statements call functions of the owner's."""
+    trigger(
+        owned,
+        """PERFORM set_config('search_path', 'evil, public', false);
+           PERFORM set_config('statement_timeout', '7s', false);
+           PERFORM set_config('row_security', 'on', false);
+           PERFORM set_config('enable_seqscan', 'off', false);
+           RETURN OLD;""",
+    )
+    shown = "SELECT name, setting FROM pg_settings WHERE source <> 'override' ORDER BY 1"
+    before = db.rows(shown)
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+    assert db.rows(shown) == before
+
+
+@pytest.mark.parametrize("body", ["RETURN NULL;", "IF OLD.id = 3 THEN RETURN NULL; END IF; RETURN OLD;"])
+def test_a_trigger_that_keeps_rows(db: Database, owned: psycopg.Connection[Any], body: str) -> None:
+    trigger(owned, body)
+    text = assert_unpruned(db, CORRUPTED)
+    assert "could not be deleted" in text or "could be deleted" in text
+
+
+@pytest.mark.parametrize(("body", "sqlstate"), [
+    ("DELETE FROM h WHERE id = 7; RETURN OLD;", "55000"),
+    ("DELETE FROM ONLY h WHERE id > 5; RETURN OLD;", "55000"),
+    ("TRUNCATE h; RETURN OLD;", "55006"),
+    ("UPDATE h SET note = 'x' WHERE id = 7; RETURN OLD;", "55000"),
+    ("UPDATE h SET note = 'x' WHERE id = 2; RETURN OLD;", "55000"),
+    ("RAISE 'no' USING ERRCODE = 'P0007'; RETURN OLD;", "P0007"),
+    ("DELETE FROM h WHERE id = OLD.id + 1; RETURN OLD;", "27000"),
+])  # fmt: skip
+def test_a_trigger_that_deletes_and_changes(
+    db: Database, owned: psycopg.Connection[Any], body: str, sqlstate: str
+) -> None:
+    """What pruning may delete is open to nobody else, also not while it is at it."""
+    trigger(owned, body)
+    assert_unpruned(db, sqlstate)
+
+
+@pytest.mark.parametrize("deed", ["DELETE FROM h WHERE id >= 6", "UPDATE h SET note = 'x'", "TRUNCATE h",
+                                  "DELETE FROM h WHERE id = 7"])  # fmt: skip
+def test_a_trigger_that_swallows_the_refusal(db: Database, owned: psycopg.Connection[Any], deed: str) -> None:
+    trigger(owned, f"BEGIN {deed}; EXCEPTION WHEN OTHERS THEN NULL; END; RETURN OLD;")
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+
+
+def test_a_trigger_that_deletes_what_is_being_pruned_elsewhere(db: Database, owned: psycopg.Connection[Any]) -> None:
+    """Chain and positions are the same in another history."""
+    db.run("CREATE TABLE g (id int PRIMARY KEY, note text); SELECT seal.attach('g')")
+    db.run(f"INSERT INTO g SELECT n, 'x' FROM generate_series(1, 5) n; ALTER TABLE g OWNER TO {owned.info.user}")
+    trigger(owned, "DELETE FROM g WHERE id = OLD.id; RETURN OLD;")
+    assert_unpruned(db, "55000")
+    assert_whole(db, {}, left=5, name="g")
+
+
+def test_a_trigger_that_inserts(db: Database, owned: psycopg.Connection[Any]) -> None:
+    trigger(owned, "INSERT INTO h VALUES (100 + OLD.id, 'acme', 'was pruned'); RETURN OLD;")
+    name = chain(db)
+    prune(db)
+    assert remaining(db) == [6, 7, 8, 101, 102, 103, 104, 105]
+    assert_whole(db, {name: 5}, left=8)
+
+
+@pytest.mark.parametrize("table", ["seal.journal", "seal.run", "seal.anchor", "seal.history"])
+def test_a_trigger_gets_none_of_pgseals_rights(db: Database, owned: psycopg.Connection[Any], table: str) -> None:
+    trigger(owned, f"DELETE FROM {table}; RETURN OLD;")
+    assert_unpruned(db, "42501")
+
+
+REFERENCES = ["", "ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE SET DEFAULT", "ON DELETE RESTRICT",
+              "DEFERRABLE INITIALLY DEFERRED", "ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED"]  # fmt: skip
+
+
+@pytest.mark.parametrize("action", REFERENCES)
+def test_a_foreign_key_that_references_the_history(db: Database, clock: Clock, action: str) -> None:
+    """Rows of other tables point at entries: they are not taken along, and not left behind either."""
+    aged(db, clock)
+    db.run(f"CREATE TABLE detail (h_id int REFERENCES h {action}); INSERT INTO detail VALUES (2), (7)")
+    text = assert_unpruned(db, "23503")
+    assert "detail" in text
+    assert db.rows("SELECT h_id FROM detail ORDER BY 1") == [(2,), (7,)]
+    db.run("DELETE FROM detail WHERE h_id = 2")
+    if "CASCADE" not in action and "SET" not in action:
+        assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+
+
+def test_a_rule_on_delete(db: Database, clock: Clock) -> None:
+    """Made with the guard off, it is a finding; nothing is deleted and nothing happens instead."""
+    aged(db, clock)
+    db.run("CREATE TABLE other (id int)")
+    damage(db, "CREATE RULE instead AS ON DELETE TO h DO INSTEAD INSERT INTO other VALUES (1)")
+    run = prune(db)
+    assert (run["verdict"], run["pruned"], remaining(db)) == ("tampered", 0, list(range(1, 9)))
+    assert db.rows("SELECT * FROM other") == []
+
+
+@pytest.mark.parametrize("right", ["DELETE", "DELETE, SELECT", "ALL"])
+def test_an_owner_who_gave_rights_away(db: Database, owned: psycopg.Connection[Any], right: str) -> None:
+    """Append-only by REVOKE as well: pruning is not the owner's deed."""
+    owned.execute(f"REVOKE {right} ON h FROM {owned.info.user}".encode())
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
+
+
+def test_row_security(db: Database, owned: psycopg.Connection[Any]) -> None:
+    """A policy hides rows from the owner, too; what pruning does not see it must not leave behind."""
+    owned.execute("CREATE POLICY few ON h USING (id <> 3)")
+    owned.execute("ALTER TABLE h ENABLE ROW LEVEL SECURITY; ALTER TABLE h FORCE ROW LEVEL SECURITY")
+    assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
