@@ -86,5 +86,5 @@ def travel() -> Iterator[tuple[Cluster, Clock]]:
 
 @pytest.fixture
 def clock(travel: tuple[Cluster, Clock]) -> Clock:
-    """Of that server. Where a test leaves it, the next one begins: in a database of its own that knows no other time."""
+    """Of that server. Each test begins where the last one left it, with a database that knows no other time."""
     return travel[1]

@@ -72,7 +72,7 @@ def test_a_second_run(db: Database, clock: Clock) -> None:
 
 
 def test_an_entry_exactly_inside(db: Database, clock: Clock) -> None:
-    """Months are those of the calendar: an entry of 11 months and 25 days ago stays, one of 12 months and 5 days goes."""
+    """Months are those of the calendar: an entry of 360 days ago stays, one of 370 days ago goes."""
     ledger(db)
     add(db, 1, 1)
     settle(db, "h")
