@@ -1,4 +1,4 @@
-"""Whoever sets the clock ahead would have everything pruned: nothing is, until somebody says that the clock is right."""
+"""Whoever sets the clock ahead would have everything pruned: nothing is, until somebody says that it is right."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@
         clock.reboot(days=2)            the machine was off for two days (the server must be stopped)
 
 Nothing in pgseal knows of it: clock.c is preloaded into the server's processes and answers in the C library's place.
-libfaketime was tried first. It moves the time since boot only by putting the time of day in its place, for the whole life
-of a process, so that a server could not meet both, time that passes and a clock that is set; it leaves semaphores
+libfaketime was tried first. It moves the time since boot only by putting the time of day in its place, for the whole
+life of a process, so that a server could not meet both, time that passes and a clock that is set; it leaves semaphores
 behind when a server is killed; and its calls allocate memory inside the server's signal handlers.
 """
 
@@ -71,7 +71,7 @@ class Clock:
         self._move(-timedelta(**time), timedelta())
 
     def reboot(self, **time: float) -> None:
-        """The machine was off for so long: another boot, whose time begins anew, while the clock on the wall went on."""
+        """The machine was off for so long: another boot, whose time begins anew; the clock on the wall went on."""
         booted = timedelta(seconds=time_since_boot()) + self._offsets[1]
         self._move(timedelta(**time), BOOT_TAKES - booted)
         self._new_boot()
