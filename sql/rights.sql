@@ -15,11 +15,19 @@ GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) T
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.hold_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- Operators verify for the record, prune, and hold.
+GRANT EXECUTE ON FUNCTION seal.verify_and_prune(regclass, boolean) TO pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.hold(regclass, text, text) TO pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.release(regclass, text, text) TO pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.accept_clock(text) TO pgseal_admin;
 
 -- Administrators attach; each function also asks for ownership of the table.
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.set_window(regclass, integer) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
 -- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
 GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;

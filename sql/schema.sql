@@ -70,7 +70,7 @@ COMMENT ON TABLE seal.journal IS
 'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
 Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
 COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
-COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition or acknowledge.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut or clock.';
 COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
 COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
 
@@ -95,9 +95,18 @@ COMMENT ON COLUMN seal.anchor.heads IS 'By history id (or journal, or anchors: e
 COMMENT ON COLUMN seal.anchor.boot IS 'The operating system''s id of its boot.';
 COMMENT ON COLUMN seal.anchor.boot_time IS 'Microseconds since that boot, whatever the clock says.';
 
+CREATE TABLE seal.run (
+    id     bigint PRIMARY KEY,
+    record jsonb NOT NULL
+);
+COMMENT ON TABLE seal.run IS 'Every recorded run; the view seal.verification shows them. The journal has the digest of each record. Written by pgseal only.';
+CREATE SEQUENCE seal.run_id;
+COMMENT ON SEQUENCE seal.run_id IS 'Numbers of runs; a gap is a run that was rolled back.';
+
 SELECT pg_catalog.pg_extension_config_dump('seal.journal', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.run', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.run_id', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.epoch', '');
 
--- STUB, to be replaced by the journal.

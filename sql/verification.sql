@@ -52,6 +52,7 @@ CREATE FUNCTION seal.findings(tenant text DEFAULT NULL, history regclass DEFAULT
 COMMENT ON FUNCTION seal.findings(text, regclass, bigint) IS
 'Verifies and lists what is wrong, one row per finding, with a sentence in detail. No row: nothing is wrong.
 At most 100,000 are listed; verify_history counts all. With tenant, rows of other tenants are shown without their key.
+run: what a recorded run has found instead, see seal.verification.
 Example: SELECT chain, position, kind, row_key, detail FROM seal.findings();';
 
 CREATE FUNCTION seal.is_intact(tenant text DEFAULT NULL, history regclass DEFAULT NULL)
@@ -68,7 +69,7 @@ CREATE FUNCTION seal.check_witness(line text)
     AS 'MODULE_PATHNAME', 'check_witness_wrapper';
 COMMENT ON FUNCTION seal.check_witness(text) IS
 'Whether this database still contains what the line of a witness saw: that anchor, and each entry that was the newest of its chain then.
-What lies between them is for verify_history(witness => line). A line of another key is an error.
+What lies between them is for verify_history(witness => line). A line of another key is an error. contained is NULL for an anchor that was pruned.
 Example: SELECT contained, detail, next_step FROM seal.check_witness(''pgseal-anchor 1 database=…'');';
 
 CREATE FUNCTION seal.acknowledge(reason text, history regclass, kind text DEFAULT NULL, chain text DEFAULT NULL, entry bigint DEFAULT NULL)

@@ -4,12 +4,14 @@
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
 //! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
-//! detach and the guard of definitions, `schedule` what runs by itself.
+//! detach and the guard of definitions, `prune` recorded runs and what they allow to delete, `schedule`
+//! what runs by itself.
 
 mod admin;
 mod command;
 mod key;
 mod pg;
+mod prune;
 mod record;
 mod schedule;
 mod seal;
@@ -24,7 +26,8 @@ pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["schema"]);
 pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
 pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["administration"], finalize);
+pgrx::extension_sql_file!("../sql/prune.sql", name = "prune", requires = ["administration"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["prune"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 #[pg_guard]

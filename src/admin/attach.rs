@@ -2,7 +2,7 @@
 
 use super::epochs::{self, Opening};
 use super::error::AdminError;
-use super::{administering, leaves, preconditions};
+use super::{administering, leaves, preconditions, window};
 use crate::key::{self, Key};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::relation;
@@ -18,12 +18,6 @@ use pgrx::PgSqlErrorCode;
 use pgseal_chain::HistoryId;
 use std::time::Instant;
 
-/// Shortest window of verification.
-const MIN_WINDOW_MONTHS: i32 = 12;
-
-/// A century.
-const MAX_WINDOW_MONTHS: i32 = 1_200;
-
 /// What the caller of `seal.attach` asked for.
 pub struct Request<'a> {
     pub relation: u32,
@@ -37,6 +31,7 @@ pub struct Request<'a> {
 /// Attaches the table and says what was done.
 pub fn attach(request: &Request<'_>) -> String {
     let seal_existing = parameters(request).or_raise();
+    let window_months = window::parse(request.window_months).or_raise();
     preconditions::check(request.relation, request.tenant_column).or_raise();
     let key = key::current().or_raise();
     plan::chain_prefix().or_raise();
@@ -53,7 +48,7 @@ pub fn attach(request: &Request<'_>) -> String {
         if rows > 0 {
             preconditions::nothing_sees_updates(request.relation).or_raise();
         }
-        make_history(request, &table, rows > 0, key);
+        make_history(request, window_months, &table, rows > 0, key);
         rows
     });
     let baseline = if rows > 0 { format!(", {rows} existing rows sealed as its baseline") } else { String::new() };
@@ -65,10 +60,6 @@ fn parameters(request: &Request<'_>) -> Result<bool, AdminError> {
     if let Some(chains) = request.max_chains.filter(|chains| !(1..=10_000).contains(chains)) {
         let value = chains.to_string();
         return Err(AdminError::InvalidParameter { parameter: "max_chains", value, allowed: "1 to 10000, or NULL" });
-    }
-    if let Some(months) = request.window_months.filter(|months| !(1..=MAX_WINDOW_MONTHS).contains(months)) {
-        let value = months.to_string();
-        return Err(AdminError::InvalidParameter { parameter: "window_months", value, allowed: "12 to 1200, or NULL" });
     }
     match request.existing {
         "refuse" => Ok(false),
@@ -117,8 +108,8 @@ fn count_rows(table: &str) -> i64 {
     spi::value(rows).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
-fn make_history(request: &Request<'_>, table: &str, has_rows: bool, key: &Key) {
-    let mut registration = registration(request);
+fn make_history(request: &Request<'_>, window_months: Option<i32>, table: &str, has_rows: bool, key: &Key) {
+    let mut registration = registration(request, window_months);
     leaves::add_columns(table);
     epochs::register(&registration);
     epochs::open(&mut registration, opening(request, has_rows), key);
@@ -150,7 +141,7 @@ fn journal_attachment(registration: &Registration, table: &str, baseline: bool) 
     });
 }
 
-fn registration(request: &Request<'_>) -> Registration {
+fn registration(request: &Request<'_>, window_months: Option<i32>) -> Registration {
     let history = HistoryId(request.history_id.unwrap_or_else(epochs::random_id));
     if registry::registrations().iter().any(|row| row.history == history) {
         Report::from(AdminError::IdInUse { id: uuid_text(&history.0) }).raise();
@@ -160,7 +151,7 @@ fn registration(request: &Request<'_>) -> Registration {
         relation: request.relation,
         tenant_column: request.tenant_column.map(str::to_owned),
         max_chains: request.max_chains,
-        window_months: request.window_months.map(at_least_a_year),
+        window_months,
         epoch: 0,
         epoch_digest: Vec::new(),
         attached_at: clock::now(),
@@ -170,17 +161,6 @@ fn registration(request: &Request<'_>) -> Registration {
         mac: Vec::new(),
         detach_mac: None,
     }
-}
-
-fn at_least_a_year(months: i32) -> i32 {
-    if months < MIN_WINDOW_MONTHS {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
-            format!("the window of {months} months was raised to {MIN_WINDOW_MONTHS}"),
-        )
-        .notice();
-    }
-    months.max(MIN_WINDOW_MONTHS)
 }
 
 pub fn user_name() -> String {

@@ -92,6 +92,21 @@ pub fn register(registration: &Registration) {
     });
 }
 
+/// Writes a history's window, with the mac of its row.
+pub fn change_window(registration: &mut Registration, key: &Key) {
+    let record_key = HistoryKeys::derive(&key.secret, registration.history).record_key();
+    registration.mac = registration.expected_mac(&record_key).to_vec();
+    user::with_rights_of(user::extension_owner(), || {
+        spi::execute(&format!(
+            "UPDATE seal.history SET window_months = {}, mac = {} WHERE history_id = {}",
+            int_literal(registration.window_months),
+            spi::bytea_literal(&registration.mac),
+            id_literal(registration)
+        ));
+    });
+    invalidation::invalidate(registration.relation);
+}
+
 /// Marks a history as detached; without a key the mark cannot be authenticated.
 pub fn mark_detached(registration: &Registration, record_key: Option<&RecordKey>) {
     let mac = record_key.map(|key| registration.expected_detach_mac(key));

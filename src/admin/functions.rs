@@ -4,8 +4,10 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, detach, guard, preconditions};
+use super::{change, clock, detach, guard, hold, preconditions, window};
 use crate::pg::error::OrRaise;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
 use pgrx::pg_sys::Oid;
 use pgrx::prelude::*;
 use std::ffi::CStr;
@@ -22,7 +24,7 @@ fn attach_history(
     // A value of type name is a NUL-terminated string.
     let tenant_column = tenant_column.map(CStr::to_string_lossy);
     attach::attach(&Request {
-        relation: history.ok_or(AdminError::NoTable).or_raise().to_u32(),
+        relation: named(history),
         tenant_column: tenant_column.as_deref(),
         max_chains,
         window_months,
@@ -41,4 +43,45 @@ fn open_epoch(history: Oid) {
     preconditions::require_ownership(history.to_u32()).or_raise();
     change::follow(history.to_u32(), Renamed::TheOnlyOne, change::ATTACH);
     guard::accept_columns(history.to_u32());
+}
+
+fn named(history: Option<Oid>) -> u32 {
+    history.ok_or(AdminError::NoTable).or_raise().to_u32()
+}
+
+#[pg_extern(sql = false)]
+fn set_window(history: Option<Oid>, months: Option<i32>) -> String {
+    window::set(named(history), months)
+}
+
+#[pg_extern(sql = false)]
+fn hold_entries(history: Option<Oid>, tenant: Option<&str>, reason: Option<&str>) -> String {
+    hold::hold(named(history), tenant, reason.unwrap_or_default())
+}
+
+#[pg_extern(sql = false)]
+fn release_entries(history: Option<Oid>, tenant: Option<&str>, reason: Option<&str>) -> String {
+    hold::release(named(history), tenant, reason.unwrap_or_default())
+}
+
+#[pg_extern(sql = false)]
+fn hold_lines() -> TableIterator<
+    'static,
+    (
+        name!(history, String),
+        name!(tenant, Option<String>),
+        name!(reason, String),
+        name!(since, Option<TimestampWithTimeZone>),
+        name!(held_by, String),
+    ),
+> {
+    TableIterator::new(hold::lines().into_iter().map(|line| {
+        let since = TimestampWithTimeZone::try_from(line.hold.at).ok();
+        (line.history, line.tenant, line.hold.reason, since, line.hold.who)
+    }))
+}
+
+#[pg_extern(sql = false)]
+fn accept_clock(reason: Option<&str>) -> String {
+    clock::accept(reason.unwrap_or_default())
 }

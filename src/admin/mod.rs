@@ -3,16 +3,19 @@
 
 mod attach;
 mod change;
+mod clock;
 mod detach;
 mod drops;
 mod epochs;
 mod error;
 mod functions;
 pub mod guard;
+mod hold;
 mod leaves;
 mod permitted;
 mod preconditions;
 mod watch;
+mod window;
 
 pub use error::AdminError;
 
@@ -39,7 +42,7 @@ impl Drop for Administering {
 }
 
 /// While `work` runs, definition changes are pgseal's own and are not judged as a user's.
-fn administering<R>(work: impl FnOnce() -> R) -> R {
+pub fn administering<R>(work: impl FnOnce() -> R) -> R {
     let result = {
         let _restore = Administering(ADMINISTERING.replace(true));
         work()

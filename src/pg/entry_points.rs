@@ -80,7 +80,7 @@ unsafe fn seal_entry(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 unsafe fn refuse_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     let call = unsafe { TriggerCall::from_call(fcinfo) };
-    guard::refuse(&call)
+    pg_sys::Datum::from(guard::judge(&call).0)
 }
 
 /// # Safety

@@ -39,6 +39,11 @@ pub fn database_name() -> String {
     }
 }
 
+/// What the machine calls itself; empty if it does not say.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 pub fn database_exists(database: u32) -> bool {
     // SAFETY: a catalog lookup; the name is a palloc'd string or NULL.
     unsafe { !pg_sys::get_database_name(database.into()).is_null() }

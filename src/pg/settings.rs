@@ -56,11 +56,16 @@ const PINNED: [(&CStr, &CStr); 4] = [
 
 impl PinnedPath {
     pub fn pin() -> PinnedPath {
+        PinnedPath::pin_with(&[])
+    }
+
+    /// The same with further settings that any user may set.
+    pub fn pin_with(further: &[(&'static CStr, &'static CStr)]) -> PinnedPath {
         // SAFETY: as for a function's SET clauses: a nest level of its own, and values that any user
         // may set. An ERROR ends the level with its transaction.
         unsafe {
             let level = pg_sys::NewGUCNestLevel();
-            for (name, value) in PINNED {
+            for (name, value) in PINNED.iter().chain(further) {
                 pg_sys::set_config_option(
                     name.as_ptr(),
                     value.as_ptr(),

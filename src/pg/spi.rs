@@ -1,6 +1,7 @@
 //! SQL from inside the server, with results as text.
 
 use super::error::Report;
+use super::row::{Cells, Row};
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -45,13 +46,39 @@ pub fn read(sql: &str) -> Vec<TextRow> {
     run(sql, true)
 }
 
+/// Runs a statement that may write and shows every row that it returns.
+pub fn visit(sql: &str, mut visitor: impl FnMut(Row<'_>)) {
+    with_result(sql, false, |tuple, descriptor| {
+        // SAFETY: the tuple belongs to the result, which is kept while the visitor looks at it.
+        let cells = unsafe { Cells::of_tuple(tuple, descriptor) };
+        visitor(cells.row());
+    });
+}
+
 fn run(sql: &str, read_only: bool) -> Vec<TextRow> {
+    let mut rows = Vec::new();
+    with_result(sql, read_only, |tuple, descriptor| {
+        // SAFETY: the tuple matches the descriptor; the text of each value is copied at once.
+        let row = unsafe {
+            (1..=(*descriptor).natts)
+                .map(|column| {
+                    let text = pg_sys::SPI_getvalue(tuple, descriptor, column);
+                    (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+                })
+                .collect()
+        };
+        rows.push(row);
+    });
+    rows
+}
+
+fn with_result(sql: &str, read_only: bool, mut each: impl FnMut(pg_sys::HeapTuple, pg_sys::TupleDesc)) {
     let Ok(sql) = CString::new(sql) else {
         Report::new(PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, "a name contains a zero byte").raise()
     };
     let _connection = Connection::open();
-    // SAFETY: connected; on success SPI_tuptable is NULL or valid until SPI_finish, and the text
-    // of each value is copied before.
+    // SAFETY: connected; on success SPI_tuptable is NULL or valid until SPI_finish, which comes after
+    // the last row was handed over. What is called for a row may itself connect and finish.
     unsafe {
         let code = pg_sys::SPI_execute(sql.as_ptr(), read_only, 0);
         if code < 0 {
@@ -62,21 +89,11 @@ fn run(sql: &str, read_only: bool) -> Vec<TextRow> {
             .raise();
         }
         let table = pg_sys::SPI_tuptable;
-        if table.is_null() {
-            return Vec::new();
+        if !table.is_null() {
+            for i in 0..(*table).numvals as usize {
+                each(*(*table).vals.add(i), (*table).tupdesc);
+            }
         }
-        let columns = (*(*table).tupdesc).natts;
-        (0..(*table).numvals as usize)
-            .map(|i| {
-                let tuple = *(*table).vals.add(i);
-                (1..=columns)
-                    .map(|column| {
-                        let text = pg_sys::SPI_getvalue(tuple, (*table).tupdesc, column);
-                        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
-                    })
-                    .collect()
-            })
-            .collect()
     }
 }
 

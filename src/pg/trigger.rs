@@ -44,6 +44,7 @@ impl TriggerCall<'_> {
             match call.fired() {
                 Fired::BeforeInsertRow => call.cells = Cells::of_slot((*call.data).tg_trigslot),
                 Fired::BeforeUpdateRow => call.cells = Cells::of_slot((*call.data).tg_newslot),
+                Fired::BeforeDeleteRow => call.cells = Cells::of_slot((*call.data).tg_trigslot),
                 _ => {}
             }
             call
@@ -76,7 +77,13 @@ impl TriggerCall<'_> {
         unsafe { (*(*self.data).tg_trigger).tgfoid }.to_u32()
     }
 
-    /// The row as the triggers before this one left it.
+    /// The row as it came: the statement goes on with it.
+    pub fn unchanged(&self) -> NewTuple {
+        // SAFETY: trigger data is valid during the call; for DELETE it is the row to be deleted.
+        NewTuple(unsafe { (*self.data).tg_trigtuple })
+    }
+
+    /// The row as the triggers before this one left it; for DELETE the one to be deleted.
     pub fn row(&self) -> Row<'_> {
         self.cells.row()
     }

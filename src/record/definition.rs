@@ -10,6 +10,7 @@ use crate::pg::index::Sees;
 use crate::pg::server;
 use crate::seal::heads;
 use pgseal_chain::{EpochKey, HistoryKeys, RecordKey, SaltKey};
+use std::collections::BTreeSet;
 
 /// One epoch, ready to seal or verify under.
 pub struct Epoch {
@@ -85,6 +86,12 @@ impl Definition {
 
     pub fn epoch(&self, number: i32) -> Option<&Epoch> {
         self.epochs.iter().find(|epoch| epoch.number == number)
+    }
+
+    /// Ids of the keys of its epochs, each once.
+    pub fn key_ids(&self) -> Vec<String> {
+        let ids: BTreeSet<&str> = self.epochs.iter().map(|epoch| epoch.record.key_id.as_str()).collect();
+        ids.into_iter().map(str::to_owned).collect()
     }
 
     /// The column as the newest epoch knows it, whatever it and its type were called before.

@@ -4,27 +4,31 @@
 //! lock, which is taken last: a transaction that administers for an hour keeps nobody waiting. The
 //! journal is the truth about settings; `seal.history` and `seal.epoch` are its cache.
 
+mod queue;
+
 use super::anchor;
+use super::identity;
 use super::journaled;
 use super::live::LiveDefinition;
 use super::registry;
 use super::tables::Table;
-use crate::key::{self, KeyFault};
-use crate::pg::error::{OrRaise, Report};
+use crate::key;
+use crate::pg::error::Report;
 use crate::pg::index::Sees;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::row::Row;
-use crate::pg::settings::PinnedPath;
-use crate::pg::transaction::Level;
 use crate::pg::value::{ColumnType, TypeOid};
-use crate::pg::{clock, scan, server, snapshot, spi, transaction, user};
-use crate::record::identity::{self, uuid_text};
+use crate::pg::{clock, scan, server};
 use crate::seal::heads::{self, Head, Slot};
-use crate::seal::{newest_anchor, plan};
+use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey};
 use serde_json::Value;
-use std::cell::RefCell;
+
+pub use queue::{
+    Note, is_queued, note, obstacle, refuse_prepare, savepoint_released, savepoint_rolled_back, transaction_ended,
+    write_queued,
+};
 
 /// What an administrator did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,30 @@ pub enum Act {
     Definition,
     /// Findings were filed as a known incident.
     Acknowledge,
+    Window,
+    Hold,
+    Release,
+    /// A run was recorded.
+    Verify,
+    /// The oldest entries of chains, or the oldest anchors, were pruned.
+    Cut,
+    /// What the clock did was accepted.
+    Clock,
 }
+
+const ACTS: [Act; 11] = [
+    Act::Attach,
+    Act::Epoch,
+    Act::Detach,
+    Act::Definition,
+    Act::Acknowledge,
+    Act::Window,
+    Act::Hold,
+    Act::Release,
+    Act::Verify,
+    Act::Cut,
+    Act::Clock,
+];
 
 impl Act {
     pub fn as_str(self) -> &'static str {
@@ -46,19 +73,19 @@ impl Act {
             Act::Detach => "detach",
             Act::Definition => "definition",
             Act::Acknowledge => "acknowledge",
+            Act::Window => "window",
+            Act::Hold => "hold",
+            Act::Release => "release",
+            Act::Verify => "verify",
+            Act::Cut => "cut",
+            Act::Clock => "clock",
         }
     }
-}
 
-/// An entry that is still to be written.
-#[derive(Debug, Clone)]
-pub struct Note {
-    pub act: Act,
-    pub history: Option<HistoryId>,
-    /// Name of the history's table.
-    pub table: Option<String>,
-    pub sentence: String,
-    pub details: Value,
+    /// What an entry of this kind says.
+    pub fn of_kind(kind: &str) -> Option<Act> {
+        ACTS.into_iter().find(|act| act.as_str() == kind)
+    }
 }
 
 /// One row of `seal.journal`, or of this transaction's queue.
@@ -117,84 +144,6 @@ impl Entry {
     }
 }
 
-struct Queued {
-    level: Level,
-    /// µs since 2000-01-01 UTC.
-    at: i64,
-    who: String,
-    note: Note,
-}
-
-#[derive(Default)]
-struct Queue {
-    notes: Vec<Queued>,
-    /// The journal's head once this transaction commits.
-    written: Option<(Slot, Head)>,
-    closed: bool,
-}
-
-thread_local! {
-    static QUEUE: RefCell<Queue> = RefCell::default();
-}
-
-/// Queues an entry; it is written when the transaction commits, and with it. Raises where that could
-/// not be: without a key, or when the transaction is already ending.
-pub fn note(note: Note) {
-    key::current().or_raise();
-    let who = spi::value(spi::execute("SELECT pg_catalog.session_user()")).unwrap_or_default();
-    let level = transaction::level();
-    let closed = QUEUE.with_borrow_mut(|queue| {
-        if !queue.closed {
-            queue.notes.push(Queued { level, at: clock::now(), who, note });
-        }
-        queue.closed
-    });
-    if closed {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
-            "a history cannot be administered while its transaction commits",
-        )
-        .hint("Do it before COMMIT.")
-        .raise();
-    }
-}
-
-/// Why nothing can be journaled now.
-pub fn obstacle() -> Option<KeyFault> {
-    key::current().err()
-}
-
-/// What this transaction did and has not committed, as entries without place and mac.
-fn queued() -> Vec<Entry> {
-    QUEUE.with_borrow(|queue| {
-        queue
-            .notes
-            .iter()
-            .map(|queued| Entry {
-                chain: String::new(),
-                position: 0,
-                at: queued.at,
-                who: queued.who.clone(),
-                kind: queued.note.act.as_str().to_owned(),
-                history: queued.note.history,
-                table: queued.note.table.clone(),
-                sentence: queued.note.sentence.clone(),
-                details: queued.note.details.to_string(),
-                anchor: 0,
-                key_id: String::new(),
-                prev: Vec::new(),
-                mac: Vec::new(),
-                malformed: false,
-            })
-            .collect()
-    })
-}
-
-/// Whether this transaction did something to this history that is not committed yet.
-pub fn is_queued(history: HistoryId) -> bool {
-    QUEUE.with_borrow(|queue| queue.notes.iter().any(|queued| queued.note.history == Some(history)))
-}
-
 /// Oid of `seal.journal`, if the extension is installed in this database.
 pub fn table() -> Option<u32> {
     Table::Journal.oid()
@@ -220,7 +169,7 @@ pub fn acts(sees: Sees) -> Vec<Entry> {
     let mut acts: Vec<Entry> = stored(sees).into_iter().filter(Entry::is_authentic).collect();
     leave_out_what_was_brought_over(&mut acts, sees);
     acts.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
-    acts.extend(queued());
+    acts.extend(queue::queued());
     acts
 }
 
@@ -301,140 +250,6 @@ pub fn unlock() {
     }
 }
 
-/// Writes what was queued. Runs right before the commit, after everything else that can fail.
-pub fn write_queued() {
-    let notes = QUEUE.with_borrow_mut(|queue| {
-        queue.closed = true;
-        std::mem::take(&mut queue.notes)
-    });
-    // Without a table the extension was dropped in this very transaction.
-    if notes.is_empty() || table().is_none() {
-        return;
-    }
-    let _path = PinnedPath::pin();
-    // The statement's snapshot is gone by now.
-    snapshot::with_fresh(|| write(notes));
-}
-
-fn write(notes: Vec<Queued>) {
-    let prefix = plan::chain_prefix().or_raise();
-    let key = key::current().or_raise();
-    let record_key = key.of_internal_chain(JOURNAL);
-    lock(true);
-    let newest = newest_anchor::newest(&prefix).or_raise();
-    let Some((slot, mut head)) = head(&prefix) else {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-            "pgseal's shared memory has no room for the journal",
-        )
-        .hint("Raise pgseal.max_heads in postgresql.conf and restart the server.")
-        .raise()
-    };
-    user::with_rights_of(user::extension_owner(), || {
-        for Queued { who, note, .. } in notes {
-            let at = clock::now().max(head.sealed_at).max(newest.at);
-            let mut entry = Entry {
-                chain: prefix.clone(),
-                position: free_position(&prefix, head.position),
-                at,
-                who,
-                kind: note.act.as_str().to_owned(),
-                history: note.history,
-                table: note.table,
-                sentence: note.sentence,
-                details: spi::jsonb_text(&note.details),
-                anchor: newest.number,
-                key_id: key.id.to_owned(),
-                prev: head.mac.to_vec(),
-                mac: Vec::new(),
-                malformed: false,
-            };
-            let mac = entry.expected_mac(&record_key);
-            entry.mac = mac.to_vec();
-            insert(&entry);
-            head = Head { position: entry.position, mac, sealed_at: at, epoch: 0 };
-        }
-    });
-    QUEUE.with_borrow_mut(|queue| queue.written = Some((slot, head)));
-}
-
-/// The first position above this one where no row stands; one that stands there is a forgery, which
-/// verification names.
-fn free_position(chain: &str, above: u64) -> u64 {
-    let rows = spi::execute(&format!(
-        "SELECT place FROM pg_catalog.generate_series({above} + 1, {above} + 1 +
-                (SELECT pg_catalog.count(*) FROM seal.journal WHERE chain = {chain} AND seq > {above})) AS place
-          WHERE NOT EXISTS (SELECT FROM seal.journal WHERE chain = {chain} AND seq = place) ORDER BY 1 LIMIT 1",
-        chain = spi::literal(chain)
-    ));
-    let free = spi::value(rows).and_then(|place| place.parse().ok()).unwrap_or(above + 1);
-    if free != above + 1 {
-        Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, "a foreign row stands in pgseal's journal")
-            .detail(format!("It has position {} of chain {chain}. The journal goes on after it.", above + 1))
-            .hint("Run: SELECT * FROM seal.findings().")
-            .log();
-    }
-    free
-}
-
-fn insert(entry: &Entry) {
-    let text = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), spi::literal);
-    spi::execute(&format!(
-        "INSERT INTO seal.journal (at, who, kind, history, sentence, details, history_id, chain, seq, anchor, key, prev, mac)
-         VALUES ({}, {}, {}, {}, {}, {}::pg_catalog.jsonb, {}, {}, {}, {}, {}, {}, {})",
-        spi::time_literal(entry.at),
-        spi::literal(&entry.who),
-        spi::literal(&entry.kind),
-        text(&entry.table),
-        spi::literal(&entry.sentence),
-        spi::literal(&entry.details),
-        entry.history.map_or("NULL".to_owned(), |history| format!("'{}'::pg_catalog.uuid", uuid_text(&history.0))),
-        spi::literal(&entry.chain),
-        entry.position,
-        entry.anchor,
-        spi::literal(&entry.key_id),
-        spi::bytea_literal(&entry.prev),
-        spi::bytea_literal(&entry.mac),
-    ));
-}
-
-/// Refuses PREPARE TRANSACTION of what would have to be journaled.
-pub fn refuse_prepare() {
-    if QUEUE.with_borrow(|queue| !queue.notes.is_empty()) {
-        Report::new(
-            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            "cannot PREPARE a transaction that administered a history",
-        )
-        .detail("What it did is journaled when it commits, which a prepared transaction does in another session.")
-        .hint("End it with COMMIT.")
-        .raise();
-    }
-}
-
-/// The transaction ended; nothing in here may fail. Says whether the launcher is to be woken.
-pub fn transaction_ended(committed: bool) -> bool {
-    let mut wake = false;
-    let _ = QUEUE.try_with(|queue| {
-        if let Ok(mut queue) = queue.try_borrow_mut() {
-            if let Some((slot, head)) = queue.written.filter(|_| committed) {
-                wake = heads::publish(slot, &head);
-            }
-            *queue = Queue::default();
-        }
-    });
-    wake
-}
-
-pub fn savepoint_released(level: Level, parent: Level) {
-    QUEUE.with_borrow_mut(|queue| {
-        queue.notes.iter_mut().filter(|queued| queued.level == level).for_each(|queued| queued.level = parent);
-    });
-}
-
-pub fn savepoint_rolled_back(level: Level) {
-    QUEUE.with_borrow_mut(|queue| queue.notes.retain(|queued| queued.level < level));
-}
-
 /// Whether this database holds nothing that it sealed or journaled itself: a copy that is just being
 /// restored, or was and has not been used yet.
 pub fn is_restored_copy() -> bool {
@@ -445,7 +260,7 @@ pub fn is_restored_copy() -> bool {
         false
     });
     !anchored
-        && QUEUE.with_borrow(|queue| queue.notes.is_empty())
+        && queue::is_empty()
         && heads::of_database().iter().all(|known| known.head.position == 0)
         && stored(Sees::Stored).iter().all(|entry| entry.chain != prefix)
         && !registry::registrations().is_empty()

@@ -4,6 +4,7 @@
 use super::journal::{Act, Entry};
 use super::live::LiveDefinition;
 use super::registry::{Registration, StoredEpoch};
+use crate::record::cut::{self, Cut};
 use crate::record::epoch;
 use pgseal_chain::HistoryId;
 use serde_json::{Value, json};
@@ -40,6 +41,19 @@ pub struct Journaled {
     pub acknowledged: BTreeMap<String, Acknowledgement>,
     /// Ids and times of detachment of histories that the same table was before.
     pub earlier: Vec<String>,
+    /// The last pruned entry of each chain.
+    pub cuts: BTreeMap<String, Cut>,
+    /// What must not be pruned: the entries of a tenant, or of everybody.
+    pub holds: BTreeMap<Option<String>, Hold>,
+}
+
+/// Why entries are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// µs since 2000-01-01 UTC.
+    pub at: i64,
+    pub who: String,
+    pub reason: String,
 }
 
 /// Details of an attachment.
@@ -90,16 +104,27 @@ impl Journaled {
         if let Some(table) = &act.table {
             self.table.clone_from(table);
         }
-        match act.kind.as_str() {
-            kind if kind == Act::Attach.as_str() => self.attach(&details),
-            kind if kind == Act::Epoch.as_str() => self.open_epoch(&details),
-            kind if kind == Act::Detach.as_str() => {
+        let Some(kind) = Act::of_kind(&act.kind) else { return };
+        match kind {
+            Act::Attach => self.attach(&details),
+            Act::Epoch => self.open_epoch(&details),
+            Act::Detach => {
                 let at = details["detached_at"].as_i64().unwrap_or(act.at);
                 self.detached = Some((at, text(&details["detached_by"]).unwrap_or_default()));
             }
-            kind if kind == Act::Definition.as_str() => self.define(&details),
-            kind if kind == Act::Acknowledge.as_str() => self.acknowledge(act, &details),
-            _ => {}
+            Act::Definition => self.define(&details),
+            Act::Acknowledge => self.acknowledge(act, &details),
+            Act::Window => self.window_months = number(&details["months"]),
+            Act::Hold => {
+                let reason = text(&details["reason"]).unwrap_or_default();
+                self.holds.insert(text(&details["tenant"]), Hold { at: act.at, who: act.who.clone(), reason });
+            }
+            Act::Release => {
+                self.holds.remove(&text(&details["tenant"]));
+            }
+            Act::Cut => cut::take_over(&mut self.cuts, &details["chains"]),
+            // Of the whole database, see `Overall`.
+            Act::Verify | Act::Clock => {}
         }
     }
 

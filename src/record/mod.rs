@@ -3,13 +3,17 @@
 pub mod anchor;
 pub mod changes;
 pub mod columns;
+pub mod cut;
 pub mod definition;
 pub mod epoch;
 pub mod identity;
 pub mod journal;
 pub mod journaled;
 pub mod live;
+pub mod overall;
 pub mod registry;
+pub mod runs;
 pub mod shape;
 pub mod tables;
+pub mod timekeeping;
 pub mod witness;

@@ -5,16 +5,17 @@ use crate::pg::relation::Relation;
 use crate::pg::scan;
 use std::ffi::CStr;
 
-/// One of the four tables.
+/// One of the five tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     History,
     Epoch,
     Journal,
     Anchor,
+    Run,
 }
 
-const ALL: [Table; 4] = [Table::History, Table::Epoch, Table::Journal, Table::Anchor];
+const ALL: [Table; 5] = [Table::History, Table::Epoch, Table::Journal, Table::Anchor, Table::Run];
 
 const TIME: &str = "timestamp with time zone";
 
@@ -25,6 +26,7 @@ impl Table {
             Table::Epoch => c"epoch",
             Table::Journal => c"journal",
             Table::Anchor => c"anchor",
+            Table::Run => c"run",
         }
     }
 
@@ -73,6 +75,7 @@ impl Table {
                 ("prev", "bytea"),
                 ("mac", "bytea"),
             ],
+            Table::Run => &[("id", "bigint"), ("record", "jsonb")],
         }
     }
 
@@ -97,7 +100,7 @@ impl Table {
     }
 }
 
-/// Whether this is one of the four.
+/// Whether this is one of the five.
 pub fn is_own(table: u32) -> bool {
     ALL.into_iter().any(|own| own.oid() == Some(table))
 }

@@ -1,6 +1,7 @@
 //! Lines of anchors for the world outside, and what this database still has of what a line saw.
 
 use super::anchor::{self, Anchor, Heads};
+use super::{journal, overall};
 use crate::pg::error::Report;
 use crate::pg::index::Sees;
 use pgrx::PgSqlErrorCode;
@@ -57,6 +58,8 @@ pub enum Seen {
     Gone { newest: u64 },
     /// Another one has its number.
     Replaced,
+    /// It was pruned.
+    Pruned,
 }
 
 /// Looks for the anchor of a line under the active snapshot.
@@ -80,7 +83,10 @@ pub fn look(line: &WitnessLine) -> Seen {
         }
         found == Some(true) && !complete
     });
+    let overall = overall::of(&journal::acts(Sees::Snapshot));
+    let is_pruned = overall.anchor_cuts.get(&line.chain).is_some_and(|cut| line.number <= cut.position);
     match found {
+        None if is_pruned => Seen::Pruned,
         Some(true) => Seen::Present(heads),
         Some(false) => Seen::Replaced,
         None => Seen::Gone { newest },

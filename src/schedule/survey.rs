@@ -5,6 +5,7 @@ use crate::pg::lock::{self, ChainLock};
 use crate::pg::relation::{self, Relation};
 use crate::pg::spi;
 use crate::record::anchor::{self, Heads};
+use crate::record::cut;
 use crate::record::definition::{self, Attachment};
 use crate::record::identity::{in_anchors, is_of_place};
 use crate::record::journal;
@@ -159,9 +160,13 @@ impl Survey {
 fn continues(found: &Head, prefix: &str, known: &Remembered, registration: &Registration, chain: &str) -> bool {
     let anchored = anchor::floor(prefix, known.slot.history(), chain).map(|(position, mac, _)| (position, mac));
     let remembered = Some((known.head.position, known.head.mac));
-    anchored.into_iter().chain(remembered).filter(|(position, _)| *position > 0).all(|(position, mac)| {
-        found.position >= position && reload::has_entry(registration.relation, chain, position, &mac)
-    })
+    let is_there = |position, mac| reload::has_entry(registration.relation, chain, position, &mac);
+    let is_pruned = |position| cut::head(registration.history, chain).is_some_and(|cut| position <= cut.position);
+    anchored
+        .into_iter()
+        .chain(remembered)
+        .filter(|(position, _)| *position > 0)
+        .all(|(position, mac)| found.position >= position && (is_there(position, mac) || is_pruned(position)))
 }
 
 /// Names of all chains in a history's tables, by a jump through each seal index; `None` where one is

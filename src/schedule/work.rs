@@ -164,7 +164,7 @@ fn anchor_changes() -> Outcome {
 
 /// Whether a transaction is open that was prepared before this place had its first anchor.
 fn has_prepared_elsewhere(prefix: &str) -> bool {
-    let first = format!("(SELECT at FROM seal.anchor WHERE chain = {} AND number = 1)", spi::literal(prefix));
+    let first = format!("(SELECT pg_catalog.min(at) FROM seal.anchor WHERE chain = {})", spi::literal(prefix));
     has_prepared_before(&format!("COALESCE({first}, pg_catalog.now())"))
 }
 

@@ -3,11 +3,70 @@
 use crate::pg::error::Report;
 use crate::pg::relation;
 use crate::pg::spi::literal;
-use crate::pg::trigger::{Fired, TriggerCall};
+use crate::pg::trigger::{Fired, NewTuple, TriggerCall};
+use crate::record::columns::SealPlaces;
 use pgrx::PgSqlErrorCode;
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
 
-/// Ends an UPDATE, DELETE or TRUNCATE of a history with an ERROR.
-pub fn refuse(call: &TriggerCall<'_>) -> ! {
+/// Entries that pruning is removing right now.
+#[derive(Debug, Clone)]
+pub struct Pruned {
+    /// Oid of the history's table, its root.
+    pub root: u32,
+    pub chain: String,
+    pub positions: RangeInclusive<u64>,
+}
+
+/// Where the seal columns of a table stand, if it is one of the history that is pruned.
+type Layout = (u32, Option<SealPlaces>);
+
+thread_local! {
+    static PRUNED: RefCell<Option<(Pruned, Layout)>> = const { RefCell::new(None) };
+}
+
+struct Restore;
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        PRUNED.set(None);
+    }
+}
+
+/// While `work` runs, these entries may be deleted, and no others: whoever's triggers fire meanwhile.
+pub fn while_pruning<R>(entries: Pruned, work: impl FnOnce() -> R) -> R {
+    let _restore = Restore;
+    PRUNED.set(Some((entries, (0, None))));
+    work()
+}
+
+/// Ends an UPDATE, DELETE or TRUNCATE of a history with an ERROR, but for the entries that pruning
+/// is removing.
+pub fn judge(call: &TriggerCall<'_>) -> NewTuple {
+    if call.fired() == Fired::BeforeDeleteRow && is_pruned(call) {
+        return call.unchanged();
+    }
+    refuse(call)
+}
+
+fn is_pruned(call: &TriggerCall<'_>) -> bool {
+    PRUNED.with_borrow_mut(|pruned| {
+        let Some((pruned, layout)) = pruned else { return false };
+        let table = call.relation();
+        if layout.0 != table {
+            let of_history = relation::root_of(table) == pruned.root;
+            *layout = (table, SealPlaces::find(&relation::attributes_of(table)).filter(|_| of_history));
+        }
+        let Some(places) = layout.1 else { return false };
+        let row = call.row();
+        let chain = row.get(places.chain).map(|value| value.to_bytes());
+        let position = row.get(places.seq).and_then(|value| u64::try_from(value.as_i64()).ok());
+        chain.as_deref() == Some(pruned.chain.as_bytes())
+            && position.is_some_and(|position| pruned.positions.contains(&position))
+    })
+}
+
+fn refuse(call: &TriggerCall<'_>) -> ! {
     let table = relation::name_of(call.relation());
     let (statement, consequence) = match call.fired() {
         Fired::BeforeUpdateRow => ("UPDATE", "A changed entry would no longer fit its signature."),

@@ -9,7 +9,7 @@ use super::reload;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::server;
-use crate::record::anchor;
+use crate::record::{anchor, cut};
 use pgrx::PgSqlErrorCode;
 use std::rc::Rc;
 
@@ -110,12 +110,20 @@ fn reloaded(plan: &SealPlan, name: &str, known: &Remembered) -> Result<Option<He
         return Ok(None);
     }
     let floor = floor(plan, name, known);
+    let has_floor = || floor.position == 0 || reload::has_entry(plan.root, name, floor.position, &floor.mac);
+    if found.head.position > 0 && found.head.position >= floor.position && has_floor() {
+        return Ok(Some(found.head));
+    }
+    let cut = cut::head(plan.history, name).unwrap_or(Head::START);
+    if found.head.position < cut.position && floor.position <= cut.position {
+        return Ok(Some(cut));
+    }
     if found.head.position < floor.position {
         entries_are_gone(&plan.table, name, found.head.position, floor.position);
         return Ok(Some(floor));
     }
     // Whoever exchanged what was anchored must not have it anchored anew.
-    if floor.position > 0 && !reload::has_entry(plan.root, name, floor.position, &floor.mac) {
+    if floor.position > cut.position {
         close(plan, name, known.slot);
         return Ok(None);
     }

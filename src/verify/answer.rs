@@ -136,7 +136,7 @@ impl Question<'_> {
     }
 
     fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
-        let verdict = Verdict::of(&outcome.findings, outcome.nodes.values().map(|node| node.entries).sum());
+        let verdict = self.verdict(outcome);
         outcome
             .nodes
             .iter()
@@ -155,6 +155,14 @@ impl Question<'_> {
                 next_step: self.next_step(verdict, outcome),
             })
             .collect()
+    }
+
+    /// A history whose entries were all pruned is not one where nothing was sealed.
+    pub fn verdict(&self, outcome: &Outcome) -> Verdict {
+        let entries = outcome.nodes.values().map(|node| node.entries).sum::<u64>();
+        let cuts = outcome.subject.as_ref().and_then(|subject| subject.journaled.as_ref()).map(|of| of.cuts.len());
+        let pruned = cuts.filter(|_| self.tenant.is_none()).unwrap_or(0);
+        Verdict::of(&outcome.findings, entries + pruned as u64)
     }
 
     fn next_step(&self, verdict: Verdict, outcome: &Outcome) -> String {

@@ -2,7 +2,8 @@
 //! `sql/verification.sql`.
 
 use super::acknowledge::{self, Filter};
-use super::answer::Question;
+use super::answer::{FoundLine, Question};
+use super::recorded;
 use super::status::{self, SetupLine, StatusLine};
 use super::witness as witnessed;
 use crate::admin::AdminError;
@@ -18,13 +19,20 @@ fn time(micros: Option<i64>) -> Option<TimestampWithTimeZone> {
     micros.and_then(|micros| TimestampWithTimeZone::try_from(micros).ok())
 }
 
-fn not_yet(what: &str) -> ! {
-    Report::new(
-        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        format!("{what} is not supported by this version of pgseal"),
-    )
-    .hint("Leave the argument out.")
-    .raise()
+/// What is listed: now, or what a recorded run has listed.
+fn found(tenant: Option<&str>, history: Option<Oid>, run: Option<i64>) -> Vec<FoundLine> {
+    let Some(run) = run else {
+        return Question { tenant, history: history.map(Oid::to_u32), witness: None }.findings();
+    };
+    if tenant.is_some() || history.is_some() {
+        Report::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "the findings of a recorded run are not limited to a tenant or a history",
+        )
+        .hint(format!("Run: SELECT * FROM seal.findings(run => {run})."))
+        .raise();
+    }
+    recorded::findings(run)
 }
 
 #[pg_extern(sql = false)]
@@ -91,11 +99,7 @@ fn findings(
         name!(detail, String),
     ),
 > {
-    if run.is_some() {
-        not_yet("a recorded run");
-    }
-    let question = Question { tenant, history: history.map(Oid::to_u32), witness: None };
-    TableIterator::new(question.findings().into_iter().map(|line| {
+    TableIterator::new(found(tenant, history, run).into_iter().map(|line| {
         let finding = line.finding;
         (
             line.history,
@@ -187,7 +191,7 @@ fn check_witness(
 ) -> TableIterator<
     'static,
     (
-        name!(contained, bool),
+        name!(contained, Option<bool>),
         name!(chain, String),
         name!(number, i64),
         name!(at, Option<TimestampWithTimeZone>),

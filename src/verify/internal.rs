@@ -2,12 +2,17 @@
 //!
 //! What is wrong with them concerns every history, since every verdict rests on them.
 
+mod walk;
+
+use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
 use crate::pg::index::Sees;
-use crate::record::anchor::{self, Anchor, Heads};
+use crate::record::anchor;
 use crate::record::identity::{content, in_anchors, is_of_place};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
+use crate::record::overall::{self, Overall};
+use crate::record::runs;
 use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
@@ -23,15 +28,6 @@ pub struct Memory {
     anchor: Option<NewestAnchor>,
 }
 
-/// One chain of anchors as the run's snapshot has it.
-#[derive(Default)]
-struct AnchorChain {
-    /// Times by number − 1, `None` where the anchor is not authentic.
-    times: Vec<Option<i64>>,
-    heads: Heads,
-    newest: Option<(u64, Mac, i64)>,
-}
-
 /// Journal and anchors of a run.
 #[derive(Default)]
 pub struct Internal {
@@ -39,6 +35,7 @@ pub struct Internal {
     pub findings: Vec<Finding<RowKey>>,
     /// What the journal says of each history.
     pub histories: BTreeMap<HistoryId, Journaled>,
+    overall: Overall,
     chains: BTreeMap<String, AnchorChain>,
     /// What journal entries name.
     named: NamedAnchors,
@@ -64,12 +61,16 @@ impl Internal {
     /// Reads and checks both under the active snapshot.
     pub fn check(memory: &Memory) -> Internal {
         let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
+        let acts = journal::acts(Sees::Snapshot);
+        internal.overall = overall::of(&acts);
+        internal.histories = journaled::histories(&acts);
         internal.read_anchors();
         let entries = journal::stored(Sees::Snapshot);
         internal.check_journal(&entries, memory);
         internal.check_anchor_ends(memory);
-        internal.histories = journaled::histories(&journal::acts(Sees::Snapshot));
         internal.check_histories();
+        let runs = runs::differences(&internal.overall, Sees::Snapshot).into_iter();
+        internal.findings.extend(runs.map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence)));
         let of_journal: Vec<_> = internal.regressions(anchor::JOURNAL).collect();
         internal.findings.extend(of_journal);
         internal
@@ -121,14 +122,17 @@ impl Internal {
         named.merge(self.named.clone());
         for (place, anchors) in named.places() {
             let place = String::from_utf8_lossy(place).into_owned();
+            // What was pruned was compared with its entries before.
+            let anchors = anchors.range(self.pruned(&place) + 1..);
             let Some(chain) = self.chains.get(&place) else {
-                if self.was_begun_here(&place) {
-                    let (first, last) = (anchors.keys().next(), anchors.keys().next_back());
-                    found.push(gone(&place, *first.unwrap_or(&1), *last.unwrap_or(&1)));
+                let ends = (anchors.clone().next(), anchors.clone().next_back());
+                if let (true, (Some((first, _)), Some((last, _)))) = (self.was_begun_here(&place), ends) {
+                    found.push(gone(&place, *first, *last));
                 }
                 continue;
             };
-            let missing: Vec<u64> = anchors.keys().copied().filter(|n| *n > chain.times.len() as u64).collect();
+            let missing: Vec<u64> =
+                anchors.clone().map(|(n, _)| *n).filter(|n| *n > chain.times.len() as u64).collect();
             if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
                 found.push(gone(&place, *first, *last));
             }
@@ -147,6 +151,11 @@ impl Internal {
             }
         }
         found
+    }
+
+    /// Up to which number the anchors of a chain were pruned.
+    fn pruned(&self, chain: &str) -> u64 {
+        self.overall.anchor_cuts.get(chain).map_or(0, |cut| cut.position)
     }
 
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
@@ -178,7 +187,7 @@ impl Internal {
     fn read_anchors(&mut self) {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
-            let mut walk = Walk::default();
+            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied());
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| {
                 walk.step(anchor, &mut chain);
                 true
@@ -219,7 +228,7 @@ impl Internal {
         }
         for (name, number, mac) in ends.into_iter().collect::<BTreeSet<_>>() {
             let newest = self.chains.get(&name).and_then(|chain| chain.newest);
-            let present = newest.map_or(0, |(number, ..)| number);
+            let present = newest.map_or(0, |(number, ..)| number).max(self.pruned(&name));
             if present < number {
                 self.findings.push(gone(&name, present + 1, number));
             } else if newest.is_some_and(|(n, other, _)| n == number && other != mac) {
@@ -297,82 +306,6 @@ fn is_of_another_place(chain: &str, here: &str) -> bool {
     match (ChainName::parse(chain), ChainName::parse(here)) {
         (Some(chain), Some(here)) => chain.node == here.node && chain.tag != here.tag,
         _ => false,
-    }
-}
-
-/// Anchors of a chain from the newest down.
-#[derive(Default)]
-struct Walk {
-    /// Where the anchors above have each chain, and where one below had it higher.
-    later: Heads,
-    regressed: BTreeMap<(String, String), (u64, u64)>,
-    /// The anchor above: its number, what it follows, its time.
-    above: Option<(u64, Option<Mac>, i64)>,
-    complete_seen: bool,
-    faults: Vec<(u64, u64, String, Option<String>)>,
-}
-
-impl Walk {
-    fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) {
-        let number = anchor.number;
-        let mac = anchor.authentic_mac();
-        if let Some((above, prev, at)) = self.above {
-            self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
-            let follows = prev.is_none() || mac.is_none() || above != number + 1 || prev == mac;
-            self.fault_if(!follows, above, above, "does not follow the one before it");
-            self.fault_if(mac.is_some() && at < anchor.at, above, above, "is older than the one before it");
-        }
-        if mac.is_none() {
-            let what = format!("anchor {number} was changed or is forged");
-            self.faults.push((number, number, what, Some(content(&anchor))));
-        }
-        let place = usize::try_from(number).unwrap_or(0);
-        if chain.times.len() < place && (mac.is_some() || chain.newest.is_some()) {
-            chain.times.resize(place, None);
-        }
-        if let Some(mac) = mac {
-            chain.times[place - 1] = Some(anchor.at);
-            chain.newest.get_or_insert((number, mac, anchor.at));
-            if chain.newest.is_some_and(|(newest, ..)| newest == number) {
-                chain.heads.adopting = Heads::parse(&anchor.heads).is_some_and(|heads| heads.adopting);
-            }
-            let heads = Heads::parse(&anchor.heads).unwrap_or_default();
-            self.compare(&heads);
-            if !self.complete_seen {
-                chain.heads.add_older(heads);
-                self.complete_seen = anchor.complete;
-            }
-        }
-        let prev = Mac::try_from(anchor.prev.as_slice()).ok().filter(|_| mac.is_some());
-        self.above = Some((number, prev, if mac.is_some() { anchor.at } else { i64::MAX }));
-    }
-
-    /// No chain ever falls: an earlier anchor with a higher position saw entries that were removed.
-    fn compare(&mut self, heads: &Heads) {
-        for (history, chain, position, _) in heads.iter() {
-            if let Some((later, _)) = self.later.get(history, chain).filter(|(later, _)| *later < position) {
-                let lost = self.regressed.entry((history.to_owned(), chain.to_owned())).or_insert((later, position));
-                lost.1 = lost.1.max(position);
-            }
-        }
-        self.later.add_older(heads.clone());
-    }
-
-    fn end(&mut self) {
-        if let Some((lowest, prev, _)) = self.above {
-            self.fault_if(lowest > 1, 1, lowest - 1, "was removed");
-            self.fault_if(lowest == 1 && prev.is_some_and(|prev| prev != GENESIS), 1, 1, "does not begin its chain");
-        }
-    }
-
-    fn fault_if(&mut self, wrong: bool, first: u64, last: u64, what: &str) {
-        if wrong {
-            let sentence = match last > first {
-                true => format!("anchors {first} to {last} {}", what.replacen("was", "were", 1)),
-                false => format!("anchor {first} {what}"),
-            };
-            self.faults.push((first, last, sentence, None));
-        }
     }
 }
 

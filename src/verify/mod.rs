@@ -2,8 +2,9 @@
 //! one that names it.
 
 pub mod acknowledge;
-mod answer;
+pub mod answer;
 pub mod audit;
+mod basis;
 pub mod configuration;
 pub mod document;
 pub mod entry;
@@ -12,6 +13,7 @@ pub mod generated;
 mod internal;
 pub mod locate;
 pub mod pass;
+mod recorded;
 pub mod run;
 pub mod status;
 mod witness;

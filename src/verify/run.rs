@@ -5,6 +5,7 @@
 //! snapshot, so it must be in it; what the snapshot has beyond the head is newer.
 
 use super::audit::{self, Audited};
+use super::basis::{self, Tails};
 use super::internal::{Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
@@ -13,8 +14,9 @@ use crate::key::KeyFault;
 use crate::pg::index::Sees;
 use crate::pg::relation;
 use crate::pg::shared_memory::{self, RunSlot};
-use crate::pg::{clock, server, snapshot, spi, user};
+use crate::pg::{server, snapshot, spi, user};
 use crate::record::columns::{self, Place, SealPlaces};
+use crate::record::cut::Cut;
 use crate::record::definition::{self, Attachment, Definition};
 use crate::record::identity::in_anchors;
 use crate::record::journaled::{Acknowledgement, Journaled};
@@ -22,7 +24,7 @@ use crate::record::registry::{self, Registration};
 use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
 use crate::seal::plan::{self, chain_name};
-use pgseal_chain::{ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, WitnessLine};
+use pgseal_chain::{Audit, ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, WitnessLine};
 use std::collections::BTreeMap;
 
 /// Entries of one node that stand for the tenant asked for, or of everybody.
@@ -53,6 +55,22 @@ pub struct Outcome {
     pub readable: bool,
     /// Why entries cannot be judged, where a key is missing.
     pub key_fault: Option<KeyFault>,
+    /// What was verified; `None` where no history could be read.
+    pub subject: Option<Subject>,
+}
+
+/// The history that a run is about, under the run's snapshot.
+pub struct Subject {
+    pub history: HistoryId,
+    /// Oid of its table.
+    pub relation: u32,
+    pub window_months: Option<i32>,
+    /// Today's name of the tenant column.
+    pub tenant_column: Option<String>,
+    /// Ids of the keys of its epochs.
+    pub keys: Vec<String>,
+    /// As the journal has it; `None` if it does not know the history.
+    pub journaled: Option<Journaled>,
 }
 
 /// The run's secret in shared memory, for this backend and its workers; gone when dropped.
@@ -152,7 +170,8 @@ fn verify_locked(
     findings.append(internal.regressions(&in_anchors(history)).collect());
     let named = audited.as_ref().map(|audited| &audited.named);
     findings.append(internal.judge_names(named).into_iter().collect());
-    let mut known = known_heads(&outside.remembered, window_start, tenant.is_some());
+    let cuts = journaled.map(|journaled| journaled.cuts.clone()).unwrap_or_default();
+    let mut known = known_heads(&outside.remembered, &cuts, window_start, tenant.is_some());
     let anchored = internal.anchored(&in_anchors(history));
     known.heads.extend(anchored.iter().map(|(chain, position, mac)| Head {
         chain: chain.clone().into_bytes(),
@@ -164,6 +183,11 @@ fn verify_locked(
         findings.append(seen.findings.into_iter().collect());
         known.heads.extend(seen.heads);
     }
+    // What was pruned was there.
+    known.heads.retain(|head| {
+        let cut = str::from_utf8(&head.chain).ok().and_then(|chain| cuts.get(chain));
+        cut.is_none_or(|cut| head.position > cut.position)
+    });
     let tails = Tails::of(audited.as_ref(), &known, internal.newest());
     if complete && !is_whole(audited.as_ref(), &known, &table) {
         findings.append(locate(&plan, &table, &places, known, &definition));
@@ -176,7 +200,7 @@ fn verify_locked(
     }
     Some(Outcome {
         nodes: count_nodes(audited.as_ref()),
-        basis: basis(audited.as_ref(), &tails, tenant, journaled),
+        basis: basis::text(audited.as_ref(), &tails, tenant, journaled),
         table,
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
@@ -184,7 +208,35 @@ fn verify_locked(
         has_tenant_column,
         readable: true,
         key_fault: definition.key_fault.clone(),
+        subject: Some(Subject {
+            history,
+            relation: registration.relation,
+            window_months,
+            tenant_column: pass::tenant_column_name(&definition),
+            keys: definition.key_ids(),
+            journaled: journaled.cloned(),
+        }),
     })
+}
+
+/// The unordered pass over some tables of a history only, under the active snapshot; `None` where a
+/// row in them is not authentic.
+pub fn audit_parts(relation: u32, tables: &[u32]) -> Option<Audit> {
+    let plan = PassPlan { relation, tenant: None, key_columns: Vec::new() };
+    let places = columns::signable(&relation::attributes_of(relation));
+    let _run = RunGuard::begin();
+    let mut all: Option<Audit> = None;
+    for table in tables {
+        let Some(audited) = audit(&plan, &relation::name_of(*table), &places) else { continue };
+        if audited.suspicious > 0 {
+            return None;
+        }
+        match &mut all {
+            Some(all) => all.merge(&audited.sums),
+            None => all = Some(audited.sums),
+        }
+    }
+    all
 }
 
 fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
@@ -221,7 +273,11 @@ fn is_whole(audited: Option<&Audited>, known: &Known, table: &str) -> bool {
         return false;
     }
     let chains: BTreeMap<&[u8], _> = audited.sums.chains().collect();
-    chains.keys().all(|chain| audited.sums.is_whole(chain, (0, GENESIS)))
+    let cut_of = |chain: &[u8]| {
+        let cut = known.cuts.iter().find(|cut| cut.chain == chain);
+        cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac))
+    };
+    chains.keys().all(|chain| audited.sums.is_whole(chain, cut_of(chain)))
         && known.heads.iter().all(|head| match chains.get(head.chain.as_slice()) {
             Some(sum) if sum.highest_position == head.position => head.mac == Some(sum.highest_mac),
             Some(sum) if sum.highest_position > head.position => stands_on_chain(table, head),
@@ -240,7 +296,12 @@ fn stands_on_chain(table: &str, head: &Head) -> bool {
     matches!(rows.as_slice(), [row] if row.first() == Some(&expected))
 }
 
-fn known_heads(remembered: &[Remembered], window_start: Option<i64>, tenant_only: bool) -> Known {
+fn known_heads(
+    remembered: &[Remembered],
+    cuts: &BTreeMap<String, Cut>,
+    window_start: Option<i64>,
+    tenant_only: bool,
+) -> Known {
     let prefix = if remembered.is_empty() { None } else { plan::chain_prefix().ok() };
     let heads = remembered
         .iter()
@@ -251,7 +312,12 @@ fn known_heads(remembered: &[Remembered], window_start: Option<i64>, tenant_only
             Some(Head { chain: chain.into_bytes(), position: known.head.position, mac: Some(known.head.mac) })
         })
         .collect();
-    Known { heads, cuts: Vec::new(), window_start, tenant_only }
+    let cuts = cuts.iter().map(|(chain, cut)| pgseal_chain::Cut {
+        chain: chain.clone().into_bytes(),
+        position: cut.position,
+        mac: cut.mac,
+    });
+    Known { heads, cuts: cuts.collect(), window_start, tenant_only }
 }
 
 fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
@@ -308,68 +374,7 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
     })
 }
 
-/// Which ends of chains something outside the table remembers.
-struct Tails {
-    chains: usize,
-    /// Compared with the server's memory, or with an anchor that has the newest entry.
-    protected: usize,
-    /// Chains of other nodes, which nothing here protects.
-    of_other_nodes: usize,
-    /// Number and time of the newest anchor.
-    newest_anchor: Option<(u64, i64)>,
-}
-
-impl Tails {
-    fn of(audited: Option<&Audited>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
-        let sums: Vec<_> = audited.map(|audited| audited.sums.chains().collect()).unwrap_or_default();
-        let is_protected =
-            |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
-        let here =
-            plan::chain_prefix().ok().filter(|_| !server::in_recovery()).and_then(|name| ChainName::parse(&name));
-        let is_other = |chain: &[u8]| match (std::str::from_utf8(chain).ok().and_then(ChainName::parse), &here) {
-            (Some(name), Some(here)) => name.node != here.node && name.tag != here.tag,
-            _ => false,
-        };
-        let protected =
-            sums.iter().filter(|(chain, sum)| !is_other(chain) && is_protected(chain, sum.highest_position)).count();
-        let of_other_nodes = sums.iter().filter(|(chain, _)| is_other(chain)).count();
-        Tails { chains: sums.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
-    }
-}
-
-fn basis(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, journaled: Option<&Journaled>) -> String {
-    let rows =
-        audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
-    let checked = audited.map_or(0, |audited| audited.sums.entries());
-    let chains = tails.chains + tails.of_other_nodes;
-    let mut basis = match tenant {
-        Some(_) => format!(
-            "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
-        ),
-        None => format!("full verification: {checked} authentic entries in {chains} chains"),
-    };
-    let anchor = tails
-        .newest_anchor
-        .map_or_else(|| "no anchor yet".to_owned(), |(number, at)| format!("anchor {number} of {}", clock::text(at)));
-    basis.push_str(&match () {
-        () if server::in_recovery() => format!("; this server only replays, newest entries compared with {anchor}"),
-        () if tails.protected >= tails.chains => format!("; newest entries compared with the server's memory and {anchor}"),
-        () => format!(
-            "; newest entries compared with the server's memory and {anchor}; of {} chains the last seconds before a restart are not protected",
-            tails.chains - tails.protected
-        ),
-    });
-    if tails.of_other_nodes > 0 {
-        let chains = tails.of_other_nodes;
-        basis.push_str(&format!("; {chains} chains of other nodes: tail not protected here"));
-    }
-    if let Some(earlier) = journaled.map(|journaled| journaled.earlier.join(", ")).filter(|earlier| !earlier.is_empty())
-    {
-        basis.push_str(&format!("; the table was history {earlier} before it was attached anew"));
-    }
-    basis
-}
-
+/// The start of a window of so many months, in µs since 2000-01-01 UTC.
 fn window_start(months: i32) -> i64 {
     spi::value(spi::read(&format!(
         "SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - pg_catalog.make_interval(months => {months})) - 946684800)::pg_catalog.int8"
@@ -401,5 +406,6 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         has_tenant_column: false,
         readable: false,
         key_fault: crate::key::current().err(),
+        subject: None,
     }
 }

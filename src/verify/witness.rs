@@ -1,13 +1,14 @@
 //! Whether this database still contains what a witness saw.
 
 use super::locate::RowKey;
+use crate::pg::index::Sees;
 use crate::pg::{relation, snapshot, spi, user};
 use crate::record::anchor::{self, Heads};
 use crate::record::definition::{self, Attachment};
 use crate::record::identity::in_anchors;
-use crate::record::registry;
 use crate::record::witness::{self, Seen};
-use pgseal_chain::{Finding, Head, Kind, Mac, WitnessLine};
+use crate::record::{journal, journaled, registry};
+use pgseal_chain::{Finding, Head, HistoryId, Kind, Mac, WitnessLine};
 
 /// What a line has to say about one history.
 pub struct OfHistory {
@@ -18,7 +19,8 @@ pub struct OfHistory {
 
 /// The answer to a line.
 pub struct Answer {
-    pub contained: bool,
+    /// `None`: too old to say.
+    pub contained: Option<bool>,
     pub detail: String,
     pub next_step: String,
 }
@@ -27,6 +29,7 @@ pub struct Answer {
 pub fn of_history(line: &WitnessLine, history: &str) -> OfHistory {
     match witness::look(line) {
         Seen::Present(heads) => OfHistory { findings: Vec::new(), heads: heads_of(&heads, history) },
+        Seen::Pruned => OfHistory { findings: Vec::new(), heads: Vec::new() },
         lost => {
             let mut finding = Finding::new(Kind::AnchorAltered, describe(line, &lost));
             finding.chain = Some(format!("anchors {}", line.chain));
@@ -68,14 +71,29 @@ pub fn check(line: &WitnessLine) -> Answer {
 fn check_now(line: &WitnessLine) -> Answer {
     let heads = match witness::look(line) {
         Seen::Present(heads) => heads,
+        Seen::Pruned => {
+            return Answer {
+                contained: None,
+                detail: format!("anchor {} of {} was pruned with the entries of its time", line.number, line.chain),
+                next_step: "compare with a newer line".into(),
+            };
+        }
         lost => return not_contained(describe(line, &lost)),
     };
     let registrations = registry::registrations();
+    let histories = journaled::histories(&journal::acts(Sees::Snapshot));
+    let is_pruned = |history: HistoryId, chain: &str, position| {
+        let cut = histories.get(&history).and_then(|journaled| journaled.cuts.get(chain));
+        cut.is_some_and(|cut| position <= cut.position)
+    };
     let mut entries = 0;
     for (history, chain, position, mac) in heads.iter() {
         let registration = registrations.iter().find(|row| in_anchors(row.history) == history);
         // An ordinary table again: nobody promised to keep its rows.
         if registration.is_some_and(|row| definition::attachment(row) == Attachment::Detached) {
+            continue;
+        }
+        if registration.is_some_and(|row| is_pruned(row.history, chain, position)) {
             continue;
         }
         let (table, columns) = match (registration, history) {
@@ -94,7 +112,7 @@ fn check_now(line: &WitnessLine) -> Answer {
         entries += 1;
     }
     Answer {
-        contained: true,
+        contained: Some(true),
         detail: format!("anchor {} and the {entries} newest entries of that time are there", line.number),
         next_step: "verify what is between them: SELECT * FROM seal.verify_history()".into(),
     }
@@ -117,7 +135,7 @@ fn is_there(
 
 fn not_contained(detail: String) -> Answer {
     Answer {
-        contained: false,
+        contained: Some(false),
         detail,
         next_step: "an older state was put back, or this is another database: compare with a backup of that time"
             .into(),

@@ -1,0 +1,169 @@
+//! How far each chain of a history may be pruned after a run: a prefix, all of it older than the
+//! window, nothing with a finding, nothing that a hold protects.
+
+use super::partitions;
+use crate::pg::index::Sees;
+use crate::pg::output::PinnedOutput;
+use crate::pg::settings::PinnedPath;
+use crate::pg::{clock, relation, snapshot, spi};
+use crate::record::cut::Cut;
+use crate::record::journaled::{Hold, Journaled};
+use crate::record::{journal, journaled, overall, timekeeping};
+use crate::seal::plan::chain_prefix;
+use crate::verify::acknowledge;
+use crate::verify::run::{Outcome, Subject};
+use pgseal_chain::{HistoryId, Verdict};
+use std::collections::BTreeMap;
+
+/// What may be deleted.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub history: HistoryId,
+    /// Oid of its table.
+    pub relation: u32,
+    /// µs since 2000-01-01 UTC.
+    pub window_start: i64,
+    /// The last position of each chain that goes, beyond its cut.
+    pub targets: BTreeMap<String, u64>,
+    pub cuts: BTreeMap<String, Cut>,
+    /// Oids of partitions that go as a whole; empty: rows are deleted.
+    pub partitions: Vec<u32>,
+    window_months: Option<i32>,
+    holds: BTreeMap<Option<String>, Hold>,
+}
+
+/// What one table of the history has of one chain.
+pub struct Part {
+    pub table: u32,
+    pub chain: String,
+    pub lowest: u64,
+    pub highest: u64,
+    /// The lowest position that is inside the window or on hold.
+    pub kept: Option<u64>,
+}
+
+impl Plan {
+    pub fn position(&self, chain: &str) -> u64 {
+        self.cuts.get(chain).map_or(0, |cut| cut.position)
+    }
+
+    /// How many entries go.
+    pub fn entries(&self) -> u64 {
+        self.targets.iter().map(|(chain, target)| target.saturating_sub(self.position(chain))).sum()
+    }
+
+    /// Whether settings and cuts are still what the plan was made from: it is carried out in several
+    /// transactions.
+    pub fn is_current(&self) -> bool {
+        let now = journaled::histories(&journal::acts(Sees::Stored)).remove(&self.history);
+        now.is_some_and(|now| {
+            now.detached.is_none()
+                && now.window_months == self.window_months
+                && now.holds == self.holds
+                && now.cuts == self.cuts
+        })
+    }
+}
+
+/// What may go after a run, or why nothing does.
+pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
+    let Some(subject) = &outcome.subject else { return Err("it could not be read as a history".to_owned()) };
+    let Some(journaled) = &subject.journaled else { return Err("the journal does not know it".to_owned()) };
+    may_prune(outcome, verdict, journaled)?;
+    let Some(window_start) = outcome.window_start else {
+        return Err("it has no window, so that nothing of it is ever deleted".to_owned());
+    };
+    let (mut targets, partitions) = snapshot::with_fresh(|| {
+        let parts = parts(subject, window_start, &journaled.holds);
+        let mut targets = targets(&parts, outcome);
+        let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
+        (targets, partitions)
+    });
+    targets.retain(|chain, target| *target > journaled.cuts.get(chain).map_or(0, |cut| cut.position));
+    if targets.is_empty() {
+        return Err(format!("nothing that may go is older than {}", clock::text(window_start)));
+    }
+    Ok(Plan {
+        history: subject.history,
+        relation: subject.relation,
+        window_start,
+        targets,
+        cuts: journaled.cuts.clone(),
+        partitions: partitions.unwrap_or_default(),
+        window_months: subject.window_months,
+        holds: journaled.holds.clone(),
+    })
+}
+
+fn may_prune(outcome: &Outcome, verdict: Verdict, journaled: &Journaled) -> Result<(), String> {
+    let new = outcome.findings.total - acknowledge::count(outcome);
+    match verdict {
+        Verdict::Unverifiable => return Err("it cannot be verified as a whole".to_owned()),
+        Verdict::NothingSealed => return Err("nothing of it is sealed".to_owned()),
+        _ if new > 0 => return Err(format!("{new} findings are not acknowledged")),
+        _ => {}
+    }
+    if let Some(hold) = journaled.holds.get(&None) {
+        return Err(format!("it is on hold since {}: {}", clock::text(hold.at), hold.reason));
+    }
+    let prefix = chain_prefix().map_err(|error| error.to_string())?;
+    let overall = overall::of(&journal::acts(Sees::Stored));
+    match timekeeping::disagreement(&prefix, &overall, Sees::Stored) {
+        Some(jump) => Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')")),
+        None => Ok(()),
+    }
+}
+
+/// What stands where, under the active snapshot.
+fn parts(subject: &Subject, window_start: i64, holds: &BTreeMap<Option<String>, Hold>) -> Vec<Part> {
+    let tenants: Vec<String> = holds.keys().flatten().map(|tenant| spi::literal(tenant)).collect();
+    // Without the column, or where its values may be printed with blanks at the end: rather too many.
+    let held = match (&subject.tenant_column, tenants.as_slice()) {
+        (_, []) => "false".to_owned(),
+        (None, _) => "true".to_owned(),
+        (Some(column), tenants) => format!(
+            "pg_catalog.rtrim(h.{}::pg_catalog.text) IN (SELECT pg_catalog.rtrim(t) FROM pg_catalog.unnest(ARRAY[{}]) AS t)",
+            spi::identifier(column),
+            tenants.join(", ")
+        ),
+    };
+    let query = format!(
+        "SELECT h.tableoid, h.seal_chain, pg_catalog.min(h.seal_seq), pg_catalog.max(h.seal_seq),
+                pg_catalog.min(h.seal_seq) FILTER (WHERE h.seal_at >= {} OR {held})
+           FROM {} AS h WHERE h.seal_chain IS NOT NULL AND h.seal_seq > 0 GROUP BY 1, 2",
+        spi::time_literal(window_start),
+        relation::name_of(subject.relation)
+    );
+    let _path = PinnedPath::pin();
+    let _output = PinnedOutput::pin();
+    spi::read(&query)
+        .into_iter()
+        .filter_map(|row| {
+            let [table, chain, lowest, highest, kept] = <[_; 5]>::try_from(row).ok()?;
+            Some(Part {
+                table: table?.parse().ok()?,
+                chain: chain?,
+                lowest: lowest?.parse().ok()?,
+                highest: highest?.parse().ok()?,
+                kept: kept.and_then(|kept| kept.parse().ok()),
+            })
+        })
+        .collect()
+}
+
+/// The last position of each chain before anything that stays.
+fn targets(parts: &[Part], outcome: &Outcome) -> BTreeMap<String, u64> {
+    let mut targets: BTreeMap<String, u64> = BTreeMap::new();
+    for part in parts {
+        let target = targets.entry(part.chain.clone()).or_default();
+        *target = (*target).max(part.highest);
+    }
+    let kept = parts.iter().filter_map(|part| Some((part.chain.as_str(), part.kept?)));
+    let found = outcome.findings.list.iter().filter_map(|finding| Some((finding.chain.as_deref()?, finding.position?)));
+    for (chain, position) in kept.chain(found) {
+        if let Some(target) = targets.get_mut(chain) {
+            *target = (*target).min(position.saturating_sub(1));
+        }
+    }
+    targets
+}
