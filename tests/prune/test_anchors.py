@@ -8,7 +8,7 @@ from support.anchoring import numbers, place, settle
 from support.clock import Clock
 from support.database import Database
 from support.journaling import found, journal_is_whole
-from support.pruning import assert_whole, prune, remaining, runs
+from support.pruning import assert_whole, prune, remaining, runs, settle_journal
 from support.windows import add, damage, later, ledger
 
 RESTARTS = ["running", "restart", "crash"]
@@ -130,7 +130,7 @@ def test_put_back_below_their_cut(db: Database, clock: Clock, which: str) -> Non
 
 def test_their_cut_removed_from_the_journal(db: Database, clock: Clock) -> None:
     cut = pruned(db, clock)
-    settle(db, "h")
+    settle_journal(db)
     db.run("DELETE FROM seal.journal WHERE kind = 'cut' AND details ? 'anchors'")
     places = found(db, "h")
     assert ("anchor_altered", f"anchors {place(db)}", 1, cut) in places, places

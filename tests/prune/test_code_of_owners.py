@@ -121,13 +121,13 @@ def test_a_trigger_that_keeps_rows(db: Database, owned: psycopg.Connection[Any],
 
 
 @pytest.mark.parametrize(("body", "sqlstate"), [
-    ("DELETE FROM h WHERE id = 7; RETURN OLD;", "55000"),
-    ("DELETE FROM ONLY h WHERE id > 5; RETURN OLD;", "55000"),
-    ("TRUNCATE h; RETURN OLD;", "55006"),
-    ("UPDATE h SET note = 'x' WHERE id = 7; RETURN OLD;", "55000"),
-    ("UPDATE h SET note = 'x' WHERE id = 2; RETURN OLD;", "55000"),
-    ("RAISE 'no' USING ERRCODE = 'P0007'; RETURN OLD;", "P0007"),
-    ("DELETE FROM h WHERE id = OLD.id + 1; RETURN OLD;", "27000"),
+    ("DELETE FROM public.h WHERE id = 7; RETURN OLD;", "55000"),
+    ("DELETE FROM ONLY public.h WHERE id > 5; RETURN OLD;", "55000"),
+    ("TRUNCATE public.h; RETURN OLD;", "55006"),
+    ("UPDATE public.h SET note = 'x' WHERE id = 7; RETURN OLD;", "55000"),
+    ("UPDATE public.h SET note = 'x' WHERE id = 2; RETURN OLD;", "55000"),
+    ("RAISE 'no' USING ERRCODE = 'P0001'; RETURN OLD;", "P0001"),
+    ("DELETE FROM public.h WHERE id = OLD.id + 1; RETURN OLD;", "27000"),
 ])  # fmt: skip
 def test_a_trigger_that_deletes_and_changes(
     db: Database, owned: psycopg.Connection[Any], body: str, sqlstate: str
@@ -137,8 +137,8 @@ def test_a_trigger_that_deletes_and_changes(
     assert_unpruned(db, sqlstate)
 
 
-@pytest.mark.parametrize("deed", ["DELETE FROM h WHERE id >= 6", "UPDATE h SET note = 'x'", "TRUNCATE h",
-                                  "DELETE FROM h WHERE id = 7"])  # fmt: skip
+@pytest.mark.parametrize("deed", ["DELETE FROM public.h WHERE id >= 6", "UPDATE public.h SET note = 'x'", "TRUNCATE public.h",
+                                  "DELETE FROM public.h WHERE id = 7"])  # fmt: skip
 def test_a_trigger_that_swallows_the_refusal(db: Database, owned: psycopg.Connection[Any], deed: str) -> None:
     trigger(owned, f"BEGIN {deed}; EXCEPTION WHEN OTHERS THEN NULL; END; RETURN OLD;")
     assert_pruned(db, prune(db), {chain(db): (1, 5)}, left=3)
@@ -147,14 +147,14 @@ def test_a_trigger_that_swallows_the_refusal(db: Database, owned: psycopg.Connec
 def test_a_trigger_that_deletes_what_is_being_pruned_elsewhere(db: Database, owned: psycopg.Connection[Any]) -> None:
     """Chain and positions are the same in another history."""
     db.run("CREATE TABLE g (id int PRIMARY KEY, note text); SELECT seal.attach('g')")
-    db.run(f"INSERT INTO g SELECT n, 'x' FROM generate_series(1, 5) n; ALTER TABLE g OWNER TO {owned.info.user}")
-    trigger(owned, "DELETE FROM g WHERE id = OLD.id; RETURN OLD;")
+    db.run(f"INSERT INTO public.g SELECT n, 'x' FROM generate_series(1, 5) n; ALTER TABLE g OWNER TO {owned.info.user}")
+    trigger(owned, "DELETE FROM public.g WHERE id = OLD.id; RETURN OLD;")
     assert_unpruned(db, "55000")
     assert_whole(db, {}, left=5, name="g")
 
 
 def test_a_trigger_that_inserts(db: Database, owned: psycopg.Connection[Any]) -> None:
-    trigger(owned, "INSERT INTO h VALUES (100 + OLD.id, 'acme', 'was pruned'); RETURN OLD;")
+    trigger(owned, "INSERT INTO public.h VALUES (100 + OLD.id, 'acme', 'was pruned'); RETURN OLD;")
     name = chain(db)
     prune(db)
     assert remaining(db) == [6, 7, 8, 101, 102, 103, 104, 105]

@@ -6,31 +6,21 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from support.anchoring import settle
-from support.clock import Clock, travelling_server
-from support.cluster import Cluster, Settings
+from support.clock import Clock
 from support.database import Database
 from support.journaling import found, journal_is_whole
 from support.pruning import prune
 from support.sealing import Session
 from support.windows import add, ledger
 
-DURABLE: Settings = {"fsync": True, "pgseal.anchor_interval": "50ms", "autovacuum": False, "wal_writer_delay": "10ms"}
 CRASHES = 8
 ROUND = 40
-
-
-@pytest.fixture(scope="module")
-def travel() -> Iterator[tuple[Cluster, Clock]]:
-    """In the place of the one that loses what it had not written."""
-    with travelling_server(DURABLE) as both:
-        yield both
 
 
 def pruning(session: Session, started: threading.Event) -> None:

@@ -34,7 +34,7 @@ def release(db: Database, tenant: str | None, reason: str = "case closed") -> st
 
 
 def holds(db: Database) -> list[tuple[str, str | None, str, str]]:
-    return db.rows("SELECT history, tenant, reason, by FROM seal.holds ORDER BY tenant")
+    return db.rows("SELECT history, tenant, reason, held_by FROM seal.holds ORDER BY tenant")
 
 
 def test_the_whole_history(db: Database, clock: Clock) -> None:

@@ -68,7 +68,7 @@ def test_a_second_run(db: Database, clock: Clock) -> None:
     settle(db, "h")
     assert_pruned(db, prune(db), {name: (6, 9)}, left=2)
     assert kinds(db).count("cut") == 2
-    assert db.rows("SELECT id, pruned_entries FROM seal.verification ORDER BY id") == [(1, 5), (2, 0), (3, 4)]
+    assert db.rows("SELECT run, pruned_entries FROM seal.verification ORDER BY run") == [(1, 5), (2, 0), (3, 4)]
 
 
 def test_an_entry_exactly_inside(db: Database, clock: Clock) -> None:

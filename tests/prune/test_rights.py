@@ -102,11 +102,11 @@ def test_after_a_run_that_failed(h: Database) -> None:
     """An error in the midst of deleting leaves no door open."""
     h.run(
         """CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
-           $$ BEGIN IF OLD.id = 3 THEN RAISE 'no' USING ERRCODE = 'P0007'; END IF; RETURN OLD; END $$;
+           $$ BEGIN IF OLD.id = 3 THEN RAISE 'no' USING ERRCODE = 'P0001'; END IF; RETURN OLD; END $$;
            CREATE TRIGGER aaa BEFORE DELETE ON h FOR EACH ROW EXECUTE FUNCTION fail()"""
     )
     session = h.connect()
-    assert refusal(session, CALLS[0]).state == "P0007"
+    assert refusal(session, CALLS[0]).state == "P0001"
     refuse_all(session, 1)
     # The same within one transaction, where a savepoint catches the error.
     with session.transaction():

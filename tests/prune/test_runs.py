@@ -22,9 +22,8 @@ def test_what_is_recorded(db: Database, clock: Clock) -> None:
     run = prune(db)
     (record,) = db.records("SELECT * FROM seal.verification")
     expected = {
-        "id": run["run"],
+        "run": run["run"],
         "history": "public.h",
-        "history_id": db.value("SELECT history_id FROM seal.history"),
         "how": "manual",
         "who": "postgres",
         "verdict": "intact",
@@ -73,8 +72,8 @@ def test_findings_as_they_were(db: Database, clock: Clock) -> None:
     assert (third["verdict"], third["pruned"]) == ("intact", 5)
     assert db.rows("SELECT * FROM seal.findings(run => %s)", [third["run"]]) == []
     verdicts = db.rows("SELECT verdict, findings, findings_new, findings_before_window FROM seal.verification"
-                       " ORDER BY id")  # fmt: skip
-    assert verdicts == [("tampered", 3, 3, 1), ("tampered", 4, 4, 1), ("intact", 0, 0, 0)]
+                       " ORDER BY run")  # fmt: skip
+    assert verdicts == [("tampered", 3, 3, 2), ("tampered", 4, 4, 2), ("intact", 0, 0, 0)]
 
 
 def test_a_run_that_is_not(db: Database, clock: Clock) -> None:

@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from support.anchoring import settle
 from support.clock import Clock
 from support.database import Database
 from support.journaling import kinds
+from support.sealing import wait_for
 from support.windows import add, damage, later, ledger
 
 OLD, NEW = 5, 3
@@ -80,7 +80,7 @@ def assert_pruned(db: Database, run: dict[str, Any], expected: Spans, left: int,
     assert (run["verdict"], run["findings"], run["findings_new"]) == ("intact", 0, 0), run
     assert (spans(run["cuts"]), run["pruned"]) == (expected, entries(expected)), run
     assert run["entries"] == left + entries(expected)
-    assert db.rows("SELECT pruned, pruned_entries FROM seal.verification WHERE id = %s", [run["run"]]) == [
+    assert db.rows("SELECT pruned, pruned_entries FROM seal.verification WHERE run = %s", [run["run"]]) == [
         ({chain: list(span) for chain, span in expected.items()}, entries(expected))
     ]
     assert_whole(db, {chain: last for chain, (_, last) in expected.items()}, left, name)
@@ -103,7 +103,7 @@ def assert_nothing_pruned(db: Database, run: dict[str, Any], left: int = OLD + N
     """The answer, the record and the journal say so, and every entry is there."""
     assert (run["pruned"], run["cuts"]) == (0, {}), run
     assert run["next_step"]
-    assert db.value("SELECT pruned_entries FROM seal.verification WHERE id = %s", [run["run"]]) == 0
+    assert db.value("SELECT pruned_entries FROM seal.verification WHERE run = %s", [run["run"]]) == 0
     assert "cut" not in kinds(db)
     assert len(remaining(db)) == left
 
@@ -124,7 +124,10 @@ def keep_copy(db: Database) -> None:
     db.run("CREATE TABLE honest_h AS TABLE h")
 
 
-def now(db: Database) -> datetime:
-    found = db.value("SELECT clock_timestamp()")
-    assert isinstance(found, datetime)
-    return found
+def settle_journal(db: Database) -> None:
+    """Returns when the newest entry of the journal stands in an anchor, so that a restart forgets nothing."""
+    wait_for(
+        db,
+        """SELECT coalesce(max((heads->'journal'->j.chain->>0)::bigint), 0) = max(j.seq) FROM seal.anchor,
+                  (SELECT chain, max(seq) AS seq FROM seal.journal GROUP BY 1) j""",
+    )
