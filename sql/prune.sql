@@ -1,26 +1,33 @@
 -- Recorded runs, pruning, and what keeps entries from being pruned.
 
-CREATE VIEW seal.verification AS
-    SELECT r.id AS run,
-           r.record ->> 'history' AS history,
-           (r.record ->> 'started')::timestamp with time zone AS started,
-           (r.record ->> 'finished')::timestamp with time zone AS finished,
-           r.record ->> 'how' AS how,
-           r.record ->> 'who' AS who,
-           r.record ->> 'verdict' AS verdict,
-           (r.record ->> 'entries')::bigint AS entries,
-           (r.record ->> 'findings')::bigint AS findings,
-           (r.record ->> 'findings_new')::bigint AS findings_new,
-           (r.record ->> 'findings_before_window')::bigint AS findings_before_window,
-           (r.record ->> 'window_months')::integer AS window_months,
-           (r.record ->> 'window_start')::timestamp with time zone AS window_start,
-           COALESCE(p.pruned, '{}') AS pruned,
-           COALESCE(p.entries, 0) AS pruned_entries,
-           r.record -> 'found' AS found,
-           r.record -> 'keys' AS keys,
-           r.record ->> 'basis' AS basis,
-           r.record ->> 'host' AS host,
-           r.record ->> 'version' AS version
+-- A function, so that no view hangs on the columns of the tables.
+CREATE FUNCTION seal.run_lines()
+    RETURNS TABLE (run bigint, history text, started timestamp with time zone, finished timestamp with time zone, how text,
+                   who text, verdict text, entries bigint, findings bigint, findings_new bigint, findings_before_window bigint,
+                   window_months integer, window_start timestamp with time zone, pruned jsonb, pruned_entries bigint,
+                   found jsonb, keys jsonb, basis text, host text, version text)
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $lines$
+    SELECT r.id,
+           r.record ->> 'history',
+           (r.record ->> 'started')::timestamp with time zone,
+           (r.record ->> 'finished')::timestamp with time zone,
+           r.record ->> 'how',
+           r.record ->> 'who',
+           r.record ->> 'verdict',
+           (r.record ->> 'entries')::bigint,
+           (r.record ->> 'findings')::bigint,
+           (r.record ->> 'findings_new')::bigint,
+           (r.record ->> 'findings_before_window')::bigint,
+           (r.record ->> 'window_months')::integer,
+           (r.record ->> 'window_start')::timestamp with time zone,
+           COALESCE(p.pruned, '{}'),
+           COALESCE(p.entries, 0),
+           r.record -> 'found',
+           r.record -> 'keys',
+           r.record ->> 'basis',
+           r.record ->> 'host',
+           r.record ->> 'version'
       FROM seal.run AS r
       LEFT JOIN (SELECT of_chain.run, pg_catalog.jsonb_object_agg(chain, pg_catalog.jsonb_build_array(first, last)) AS pruned,
                         pg_catalog.sum(last - first + 1)::bigint AS entries
@@ -29,7 +36,11 @@ CREATE VIEW seal.verification AS
                            FROM seal.journal AS j, pg_catalog.jsonb_each(j.details -> 'chains') AS c
                           WHERE j.kind = 'cut' AND j.history_id IS NOT NULL
                           GROUP BY 1, 2) AS of_chain
-                  GROUP BY of_chain.run) AS p ON p.run = r.id;
+                  GROUP BY of_chain.run) AS p ON p.run = r.id
+$lines$;
+COMMENT ON FUNCTION seal.run_lines() IS 'Internal: the rows of the view seal.verification.';
+
+CREATE VIEW seal.verification AS SELECT * FROM seal.run_lines();
 COMMENT ON VIEW seal.verification IS
 'Every recorded run of one history: when, asked for by whom (how: manual or schedule), the verdict, what was found and what was pruned after it.
 seal.findings(run => …) lists what was found as seal.findings does.
@@ -87,3 +98,21 @@ CREATE FUNCTION seal.accept_clock(reason text) RETURNS text
 COMMENT ON FUNCTION seal.accept_clock(text) IS
 'Says that the clock is right although it jumped, or although the machine was off for over a week: until then nothing is pruned.
 Look at the clock first. The reason stands in the journal. Example: SELECT seal.accept_clock(''moved to the new data centre'');';
+
+CREATE FUNCTION seal.lock_tables(tables text[], mode text) RETURNS boolean
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms'
+AS $lock$
+BEGIN
+    FOR attempt IN 1..20 LOOP
+        BEGIN
+            EXECUTE 'LOCK TABLE ONLY ' || pg_catalog.array_to_string(tables, ', ONLY ') || ' IN ' || mode || ' MODE';
+            RETURN true;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_catalog.pg_sleep(0.5);
+        END;
+    END LOOP;
+    RETURN false;
+END
+$lock$;
+COMMENT ON FUNCTION seal.lock_tables(text[], text) IS
+'Internal: locks tables as soon as that is possible without keeping others waiting for longer than 0.2 seconds; false after 14 seconds.';

@@ -15,7 +15,7 @@ GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) T
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT EXECUTE ON FUNCTION seal.hold_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- Operators verify for the record, prune, and hold.

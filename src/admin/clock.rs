@@ -2,7 +2,7 @@
 
 use crate::pg::clock;
 use crate::pg::error::{OrRaise, Report};
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::record::journal::{self, Act, Note};
 use crate::record::overall;
 use crate::record::timekeeping::{self, Moment};

@@ -42,7 +42,7 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(
             "INSERT INTO seal.epoch (history_id, epoch, record, mac) VALUES ({}, {}, {}::pg_catalog.jsonb, {})",
-            id_literal(registration),
+            spi::uuid_literal(&registration.history.0),
             stored.number,
             spi::literal(&stored.record),
             spi::bytea_literal(&stored.mac)
@@ -51,9 +51,9 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
             "UPDATE seal.history SET epoch = {}, epoch_digest = {}, tenant_column = {}, mac = {} WHERE history_id = {}",
             registration.epoch,
             spi::bytea_literal(&registration.epoch_digest),
-            text_literal(registration.tenant_column.as_deref()),
+            spi::or_null(registration.tenant_column.as_deref(), spi::literal),
             spi::bytea_literal(&registration.mac),
-            id_literal(registration)
+            spi::uuid_literal(&registration.history.0)
         ));
     });
     invalidation::invalidate(registration.relation);
@@ -81,11 +81,11 @@ pub fn register(registration: &Registration) {
             "INSERT INTO seal.history (history_id, relation, tenant_column, max_chains, window_months, epoch,
                                        epoch_digest, attached_at, attached_by, mac)
              VALUES ({}, {}, {}, {}, {}, 0, '', {}, {}, '')",
-            id_literal(registration),
+            spi::uuid_literal(&registration.history.0),
             registration.relation,
-            text_literal(registration.tenant_column.as_deref()),
-            int_literal(registration.max_chains),
-            int_literal(registration.window_months),
+            spi::or_null(registration.tenant_column.as_deref(), spi::literal),
+            spi::or_null(registration.max_chains, |number| number.to_string()),
+            spi::or_null(registration.window_months, |number| number.to_string()),
             spi::time_literal(registration.attached_at),
             spi::literal(&registration.attached_by),
         ));
@@ -99,9 +99,9 @@ pub fn change_window(registration: &mut Registration, key: &Key) {
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(
             "UPDATE seal.history SET window_months = {}, mac = {} WHERE history_id = {}",
-            int_literal(registration.window_months),
+            spi::or_null(registration.window_months, |number| number.to_string()),
             spi::bytea_literal(&registration.mac),
-            id_literal(registration)
+            spi::uuid_literal(&registration.history.0)
         ));
     });
     invalidation::invalidate(registration.relation);
@@ -113,10 +113,10 @@ pub fn mark_detached(registration: &Registration, record_key: Option<&RecordKey>
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(
             "UPDATE seal.history SET detached_at = {}, detached_by = {}, detach_mac = {} WHERE history_id = {}",
-            registration.detached_at.map_or("NULL".to_owned(), spi::time_literal),
-            text_literal(registration.detached_by.as_deref()),
-            mac.map_or("NULL".to_owned(), |mac| spi::bytea_literal(&mac)),
-            id_literal(registration)
+            spi::or_null(registration.detached_at, spi::time_literal),
+            spi::or_null(registration.detached_by.as_deref(), spi::literal),
+            spi::or_null(mac, |mac| spi::bytea_literal(&mac)),
+            spi::uuid_literal(&registration.history.0)
         ));
     });
     invalidation::invalidate(registration.relation);
@@ -129,16 +129,4 @@ pub fn random_id() -> [u8; 16] {
     id[6] = (id[6] & 0x0f) | 0x40;
     id[8] = (id[8] & 0x3f) | 0x80;
     id
-}
-
-fn id_literal(registration: &Registration) -> String {
-    format!("'{}'::pg_catalog.uuid", uuid_text(&registration.history.0))
-}
-
-fn text_literal(text: Option<&str>) -> String {
-    text.map_or("NULL".to_owned(), spi::literal)
-}
-
-fn int_literal(number: Option<i32>) -> String {
-    number.map_or("NULL".to_owned(), |number| number.to_string())
 }

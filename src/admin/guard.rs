@@ -17,12 +17,13 @@ use crate::pg::error::OrRaise;
 use crate::pg::object_access::{Altered, Dropped};
 use crate::pg::relation::{self, Held};
 use crate::pg::settings::PinnedPath;
+use crate::pg::snapshot::Sees;
 use crate::pg::statement::{Statement, Touches};
 use crate::pg::transaction::{SavepointEvent, TransactionEvent};
 use crate::pg::{snapshot, spi, user};
 use crate::record::definition::Definition;
 use crate::record::journal::{self, Act, Note};
-use crate::record::live::{self, LiveDefinition, Sees};
+use crate::record::live::{self, LiveDefinition};
 use crate::record::registry::{self, Registration};
 use crate::record::shape;
 use std::collections::BTreeMap;
@@ -286,7 +287,7 @@ fn settle_altered() {
         let _path = PinnedPath::pin();
         user::with_rights_of(user::extension_owner(), || {
             // With the event triggers off, so is the whole guard.
-            if shape::watching_problems(Sees::Now).is_empty() {
+            if shape::watching_problems(Sees::Stored).is_empty() {
                 settle("REASSIGN OWNED or ALTER ROLE", &altered);
             }
         });

@@ -2,8 +2,8 @@
 
 use super::error::AdminError;
 use crate::pg::error::{OrRaise, Report};
-use crate::pg::index::Sees;
 use crate::pg::relation;
+use crate::pg::snapshot::Sees;
 use crate::record::journal::{self, Act, Note};
 use crate::record::journaled::{self, Hold, Journaled};
 use crate::record::registry;

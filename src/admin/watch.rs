@@ -1,9 +1,10 @@
 //! What the histories were like right before the DDL commands that are running, one inside the
 //! other. A rollback forgets the commands that it undoes.
 
+use crate::pg::snapshot::Sees;
 use crate::pg::statement::Statement;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
-use crate::record::live::{self, LiveDefinition, Sees};
+use crate::record::live::{self, LiveDefinition};
 use crate::record::shape::{self, Defect};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +56,7 @@ struct Unsettled {
 
 /// The histories of these tables as they are now.
 pub fn look(relations: &[u32]) -> BTreeMap<u32, State> {
-    look_at(relations, Sees::Now)
+    look_at(relations, Sees::Stored)
 }
 
 fn look_at(relations: &[u32], sees: Sees) -> BTreeMap<u32, State> {

@@ -3,18 +3,8 @@
 
 use super::relation::Relation;
 use super::row::{Cells, Row};
+use super::snapshot::Sees;
 use pgrx::pg_sys;
-
-/// Which row versions a look sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sees {
-    /// Committed ones and this transaction's own.
-    Stored,
-    /// Those of transactions in progress as well.
-    Pending,
-    /// Those of the active snapshot.
-    Snapshot,
-}
 
 struct Scan {
     index: pg_sys::Relation,
@@ -24,7 +14,7 @@ struct Scan {
 
 impl Drop for Scan {
     fn drop(&mut self) {
-        // SAFETY: the three were made together by `visit` and are released only here.
+        // SAFETY: the three were made together by `visit_under` and are released only here.
         unsafe {
             pg_sys::index_endscan(self.scan);
             pg_sys::ExecDropSingleTupleTableSlot(self.slot);
@@ -41,19 +31,38 @@ pub fn visit(
     chain: &str,
     position: Option<i64>,
     sees: Sees,
+    visitor: impl FnMut(Row<'_>) -> bool,
+) {
+    // SAFETY: the snapshot is static, or the active one, which stays active.
+    unsafe { visit_under(sees.snapshot(), leaf, seal_index, chain, position, visitor) }
+}
+
+/// Visits the rows of `chain` at `position`, also those of transactions in progress, until
+/// `visitor` returns `false`.
+pub fn visit_pending(
+    leaf: &Relation,
+    seal_index: u32,
+    chain: &str,
+    position: Option<i64>,
+    visitor: impl FnMut(Row<'_>) -> bool,
+) {
+    let mut dirty = pg_sys::SnapshotData { snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY, ..Default::default() };
+    // SAFETY: a dirty snapshot needs only its type set, and this one lives until the visit ends.
+    unsafe { visit_under(&raw mut dirty, leaf, seal_index, chain, position, visitor) }
+}
+
+/// The snapshot must stay valid until this returns.
+unsafe fn visit_under(
+    snapshot: pg_sys::Snapshot,
+    leaf: &Relation,
+    seal_index: u32,
+    chain: &str,
+    position: Option<i64>,
     mut visitor: impl FnMut(Row<'_>) -> bool,
 ) {
-    // SAFETY: the relation is open; keys and snapshot outlive the scan, which `_scan` ends before
-    // they go. The dirty snapshot needs only its type set. Rows are read from the slot before the
-    // next one is fetched.
+    // SAFETY: the relation is open; keys and snapshot outlive the scan, which ends before they go.
+    // Rows are read from the slot before the next one is fetched.
     unsafe {
-        let mut dirty =
-            pg_sys::SnapshotData { snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY, ..Default::default() };
-        let snapshot = match sees {
-            Sees::Stored => &raw mut pg_sys::SnapshotSelfData,
-            Sees::Pending => &raw mut dirty,
-            Sees::Snapshot => pg_sys::GetActiveSnapshot(),
-        };
         let mut keys = [pg_sys::ScanKeyData::default(); 2];
         let chain = pgrx::rust_str_to_text_p(chain);
         let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;

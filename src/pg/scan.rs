@@ -1,8 +1,8 @@
 //! Reads all rows of one of pgseal's own small tables, committed ones and this transaction's own.
 
-use super::index::Sees;
 use super::relation::Relation;
 use super::row::{Cells, Row};
+use super::snapshot::Sees;
 use pgrx::pg_sys;
 
 struct Scan {
@@ -31,12 +31,8 @@ pub fn visit_as(table: &Relation, sees: Sees, mut visitor: impl FnMut(Row<'_>)) 
     // SAFETY: the relation is open; the snapshot is static, or the active one, which stays active.
     // Each row is read before the next.
     unsafe {
-        let snapshot = match sees {
-            Sees::Snapshot => pg_sys::GetActiveSnapshot(),
-            Sees::Stored | Sees::Pending => &raw mut pg_sys::SnapshotSelfData,
-        };
         let scan = Scan {
-            scan: pg_sys::table_beginscan(table.raw(), snapshot, 0, std::ptr::null_mut()),
+            scan: pg_sys::table_beginscan(table.raw(), sees.snapshot(), 0, std::ptr::null_mut()),
             slot: pg_sys::table_slot_create(table.raw(), std::ptr::null_mut()),
         };
         let forward = pg_sys::ScanDirection::ForwardScanDirection;

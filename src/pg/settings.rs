@@ -85,8 +85,9 @@ impl PinnedPath {
 impl Drop for PinnedPath {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            // SAFETY: ends the level that `pin` began; levels begun inside have ended.
-            unsafe { pg_sys::AtEOXact_GUC(true, self.level) }
+            // SAFETY: ends the level that `pin` began; levels begun inside have ended. Not as a commit:
+            // what somebody else's code set meanwhile for the session does not outlive it.
+            unsafe { pg_sys::AtEOXact_GUC(false, self.level) }
         }
     }
 }

@@ -1,6 +1,26 @@
-//! One snapshot for a whole verification.
+//! One snapshot for a whole verification, and what a look outside one sees.
 
 use pgrx::pg_sys;
+
+/// How much of other transactions a look sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// All that is committed by now, and what this transaction has done.
+    Stored,
+    /// What the active snapshot sees.
+    Snapshot,
+}
+
+impl Sees {
+    /// For a scan. The active snapshot is valid as long as it stays active.
+    pub(super) fn snapshot(self) -> pg_sys::Snapshot {
+        match self {
+            Sees::Stored => &raw mut pg_sys::SnapshotSelfData,
+            // SAFETY: reads a pointer of this process.
+            Sees::Snapshot => unsafe { pg_sys::GetActiveSnapshot() },
+        }
+    }
+}
 
 struct Active;
 

@@ -2,6 +2,7 @@
 
 use super::error::Report;
 use super::row::{Cells, Row};
+use super::snapshot::Sees;
 use pgrx::{PgSqlErrorCode, pg_sys};
 use std::ffi::{CStr, CString};
 
@@ -53,6 +54,14 @@ pub fn visit(sql: &str, mut visitor: impl FnMut(Row<'_>)) {
         let cells = unsafe { Cells::of_tuple(tuple, descriptor) };
         visitor(cells.row());
     });
+}
+
+/// Runs a query that sees so much.
+pub fn query(sql: &str, sees: Sees) -> Vec<TextRow> {
+    match sees {
+        Sees::Stored => execute(sql),
+        Sees::Snapshot => read(sql),
+    }
 }
 
 fn run(sql: &str, read_only: bool) -> Vec<TextRow> {
@@ -110,6 +119,16 @@ pub fn identifier(name: &str) -> String {
 /// A bytea constant for SQL text.
 pub fn bytea_literal(bytes: &[u8]) -> String {
     format!("'\\x{}'::pg_catalog.bytea", hex::encode(bytes))
+}
+
+/// A uuid constant for SQL text.
+pub fn uuid_literal(id: &[u8; 16]) -> String {
+    format!("'{}'::pg_catalog.uuid", hex::encode(id))
+}
+
+/// A value as its constant, or NULL.
+pub fn or_null<T>(value: Option<T>, literal: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "NULL".to_owned(), literal)
 }
 
 /// A time in µs since 2000-01-01 UTC for SQL text.

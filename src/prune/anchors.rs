@@ -2,7 +2,7 @@
 
 use super::error::PruneError;
 use crate::pg::error::OrRaise;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::pg::{clock, spi, user};
 use crate::record::anchor;
 use crate::record::cut::{self, Cut, Span};

@@ -36,6 +36,8 @@ fn verify_and_prune(
 > {
     key::current().or_raise();
     let mut runs = run::verify(history.map(Oid::to_u32), How::Manual, dry_run);
+    // What locks a table as a whole comes last.
+    runs.sort_by_key(|recorded| recorded.plan.as_ref().is_ok_and(|plan| !plan.partitions.is_empty()));
     let removed: Vec<BTreeMap<String, Span>> = runs.iter_mut().map(remove).collect();
     if history.is_none() && !dry_run {
         run::prune_anchors(&runs);
@@ -67,10 +69,12 @@ fn verify_and_prune(
 }
 
 fn remove(recorded: &mut Recorded) -> BTreeMap<String, Span> {
-    match (recorded.run, &mut recorded.plan) {
-        (Some(run), Ok(plan)) => run::prune(run, plan, u64::MAX),
-        _ => BTreeMap::new(),
+    let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return BTreeMap::new() };
+    let removed = run::prune(run, plan, u64::MAX);
+    if removed.is_none() {
+        recorded.plan = Err(run::IN_USE.to_owned());
     }
+    removed.unwrap_or_default()
 }
 
 /// First and last position by chain.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `run` | verifies, records, decides |
 //! | `plan` | how far each chain may be pruned |
+//! | `obstacle` | what stands in the way of that |
 //! | `rows` | deletes entry by entry, each checked once more as it goes |
 //! | `partitions` | drops whole partitions of a history that is partitioned by time |
 //! | `anchors` | deletes anchors that no entry inside a window needs |
@@ -14,6 +15,7 @@
 mod anchors;
 mod error;
 mod functions;
+mod obstacle;
 mod partitions;
 mod plan;
 mod rows;

@@ -16,29 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the change of the definition is journaled as.
 const COMMAND: &str = "seal.verify_and_prune";
 
-/// Waits for the locks a little at a time, so that nobody queues behind it for longer than that.
-const LOCK: &str = "DO $lock$
-DECLARE
-    attempt integer := 0;
-    before text := pg_catalog.current_setting('lock_timeout');
-BEGIN
-    LOOP
-        BEGIN
-            PERFORM pg_catalog.set_config('lock_timeout', '200ms', true);
-            LOCK TABLE ONLY {tables} IN ACCESS EXCLUSIVE MODE;
-            EXIT;
-        EXCEPTION WHEN lock_not_available THEN
-            attempt := attempt + 1;
-            IF attempt >= 20 THEN
-                RAISE;
-            END IF;
-            PERFORM pg_catalog.pg_sleep(0.5);
-        END;
-    END LOOP;
-    PERFORM pg_catalog.set_config('lock_timeout', before, true);
-END
-$lock$";
-
 /// The partitions all of whose entries may go, of a history that is partitioned by time; `None` for any
 /// other. The targets are moved back to where these partitions end.
 pub fn that_may_go(
@@ -97,17 +74,18 @@ fn ended_before(root: u32, window_start: i64) -> Option<BTreeSet<u32>> {
     Some(leaves.into_iter().filter_map(|oid| oid.parse().ok()).collect())
 }
 
-/// Drops the plan's partitions, moves its cuts, and says what went. No other session can change the
-/// partitions from before they are checked once more until they are gone.
-pub fn remove(plan: &mut Plan) -> BTreeMap<String, Span> {
+/// Drops the plan's partitions, moves its cuts, and says what went; `None`: they are in use. No other
+/// session can change the partitions from before they are checked once more until they are gone.
+pub fn remove(plan: &mut Plan) -> Option<BTreeMap<String, Span>> {
     let tables: Vec<String> = plan.partitions.iter().map(|table| relation::name_of(*table)).collect();
     let before = live::of_history(plan.relation);
     let removed = user::with_rights_of(user::extension_owner(), || {
-        spi::execute(&format!("LOCK TABLE ONLY {} IN SHARE MODE", tables.join(", ONLY ")));
+        if !lock(&tables, "SHARE") {
+            return None;
+        }
         let removed = snapshot::with_fresh(|| check(plan)).or_raise();
-        drop_tables(&plan.partitions);
-        removed
-    });
+        drop_tables(&plan.partitions).then_some(removed)
+    })?;
     let changes = live::difference(&before, &live::of_history(plan.relation));
     journal::note(Note {
         act: Act::Definition,
@@ -118,7 +96,14 @@ pub fn remove(plan: &mut Plan) -> BTreeMap<String, Span> {
     });
     plan.cuts.extend(removed.iter().map(|(chain, span)| (chain.clone(), span.cut)));
     plan.partitions.clear();
-    removed
+    Some(removed)
+}
+
+/// Asks for the locks a little at a time, so that nobody queues behind it for longer than that.
+fn lock(tables: &[String], mode: &str) -> bool {
+    let names: Vec<String> = tables.iter().map(|table| spi::literal(table)).collect();
+    let locked = spi::execute(&format!("SELECT seal.lock_tables(ARRAY[{}], '{mode}')", names.join(", ")));
+    spi::value(locked).as_deref() == Some("t")
 }
 
 /// Whether these tables hold exactly what is between the cuts and the targets.
@@ -165,11 +150,13 @@ fn epoch_of(tables: &[u32], chain: &str, position: u64) -> Option<i32> {
     })
 }
 
-fn drop_tables(tables: &[u32]) {
+fn drop_tables(tables: &[u32]) -> bool {
     let parents: Vec<u32> = tables.iter().filter_map(|table| parent_of(*table)).collect();
     let all: BTreeSet<String> = parents.iter().chain(tables).map(|table| relation::name_of(*table)).collect();
     let locked: Vec<String> = all.into_iter().collect();
-    spi::execute(&LOCK.replace("{tables}", &locked.join(", ONLY ")));
+    if !lock(&locked, "ACCESS EXCLUSIVE") {
+        return false;
+    }
     admin::administering(|| {
         for (table, parent) in tables.iter().zip(&parents) {
             let (table, parent) = (relation::name_of(*table), relation::name_of(*parent));
@@ -177,6 +164,7 @@ fn drop_tables(tables: &[u32]) {
             spi::execute(&format!("DROP TABLE {table}"));
         }
     });
+    true
 }
 
 fn parent_of(table: u32) -> Option<u32> {

@@ -1,11 +1,11 @@
 //! How far each chain of a history may be pruned after a run: a prefix, all of it older than the
 //! window, nothing with a finding, nothing that a hold protects.
 
-use super::partitions;
-use crate::pg::index::Sees;
+use super::{obstacle, partitions};
 use crate::pg::output::PinnedOutput;
 use crate::pg::settings::PinnedPath;
-use crate::pg::{clock, relation, snapshot, spi};
+use crate::pg::snapshot::Sees;
+use crate::pg::{clock, relation, snapshot, spi, user};
 use crate::record::cut::Cut;
 use crate::record::journaled::{Hold, Journaled};
 use crate::record::{journal, journaled, overall, timekeeping};
@@ -44,7 +44,7 @@ pub struct Part {
 
 impl Plan {
     pub fn position(&self, chain: &str) -> u64 {
-        self.cuts.get(chain).map_or(0, |cut| cut.position)
+        position(&self.cuts, chain)
     }
 
     /// How many entries go.
@@ -73,15 +73,23 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
     let Some(window_start) = outcome.window_start else {
         return Err("it has no window, so that nothing of it is ever deleted".to_owned());
     };
-    let (mut targets, partitions) = snapshot::with_fresh(|| {
-        let parts = parts(subject, window_start, &journaled.holds);
-        let mut targets = targets(&parts, outcome);
-        let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
-        (targets, partitions)
+    let (targets, partitions, obstacle) = user::with_rights_of(user::extension_owner(), || {
+        let _path = PinnedPath::pin();
+        let _output = PinnedOutput::pin();
+        snapshot::with_fresh(|| {
+            let parts = parts(subject, window_start, &journaled.holds);
+            let mut targets = targets(&parts, outcome, journaled);
+            let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
+            (targets, partitions, obstacle::of(subject.relation))
+        })
     });
-    targets.retain(|chain, target| *target > journaled.cuts.get(chain).map_or(0, |cut| cut.position));
+    let targets: BTreeMap<_, _> =
+        targets.into_iter().filter(|(chain, target)| *target > position(&journaled.cuts, chain)).collect();
     if targets.is_empty() {
         return Err(format!("nothing that may go is older than {}", clock::text(window_start)));
+    }
+    if let Some(obstacle) = obstacle {
+        return Err(obstacle);
     }
     Ok(Plan {
         history: subject.history,
@@ -134,8 +142,6 @@ fn parts(subject: &Subject, window_start: i64, holds: &BTreeMap<Option<String>, 
         spi::time_literal(window_start),
         relation::name_of(subject.relation)
     );
-    let _path = PinnedPath::pin();
-    let _output = PinnedOutput::pin();
     spi::read(&query)
         .into_iter()
         .filter_map(|row| {
@@ -151,13 +157,20 @@ fn parts(subject: &Subject, window_start: i64, holds: &BTreeMap<Option<String>, 
         .collect()
 }
 
-/// The last position of each chain before anything that stays.
-fn targets(parts: &[Part], outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut targets: BTreeMap<String, u64> = BTreeMap::new();
+/// The last position of each chain before anything that stays. A chain whose oldest entry does not follow
+/// its cut stays as it is.
+fn targets(parts: &[Part], outcome: &Outcome, journaled: &Journaled) -> BTreeMap<String, u64> {
+    let mut ends: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for part in parts {
-        let target = targets.entry(part.chain.clone()).or_default();
-        *target = (*target).max(part.highest);
+        let (lowest, highest) = ends.entry(&part.chain).or_insert((part.lowest, part.highest));
+        (*lowest, *highest) = ((*lowest).min(part.lowest), (*highest).max(part.highest));
     }
+    let begins_at_cut = |chain: &str, lowest: u64| lowest == position(&journaled.cuts, chain) + 1;
+    let mut targets: BTreeMap<String, u64> = ends
+        .into_iter()
+        .filter(|(chain, (lowest, _))| begins_at_cut(chain, *lowest))
+        .map(|(chain, (_, highest))| (chain.to_owned(), highest))
+        .collect();
     let kept = parts.iter().filter_map(|part| Some((part.chain.as_str(), part.kept?)));
     let found = outcome.findings.list.iter().filter_map(|finding| Some((finding.chain.as_deref()?, finding.position?)));
     for (chain, position) in kept.chain(found) {
@@ -166,4 +179,8 @@ fn targets(parts: &[Part], outcome: &Outcome) -> BTreeMap<String, u64> {
         }
     }
     targets
+}
+
+fn position(cuts: &BTreeMap<String, Cut>, chain: &str) -> u64 {
+    cuts.get(chain).map_or(0, |cut| cut.position)
 }

@@ -22,6 +22,9 @@ use std::collections::BTreeMap;
 /// How many findings a record lists; it counts all.
 const MAX_RECORDED: usize = 1_000;
 
+/// Why nothing was pruned though it may go.
+pub const IN_USE: &str = "its partitions are in use for too long; the next run tries again";
+
 /// One history after its run.
 pub struct Recorded {
     /// The run's number; `None`: it was only tried out.
@@ -122,11 +125,12 @@ fn finding(finding: &Finding<RowKey>) -> Value {
     })
 }
 
-/// Deletes up to about `limit` entries and journals the cuts; says what went.
-pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
+/// Deletes up to about `limit` entries and journals the cuts; says what went. `None`: what should go is
+/// in use.
+pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, Span>> {
     let removed = match plan.partitions.is_empty() {
         true => rows::remove(plan, limit),
-        false => partitions::remove(plan),
+        false => partitions::remove(plan)?,
     };
     if !removed.is_empty() {
         let table = relation::name_of(plan.relation);
@@ -142,7 +146,7 @@ pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
             table: Some(table),
         });
     }
-    removed
+    Some(removed)
 }
 
 /// Deletes the anchors that no history needs any more, if every history of this database has a window

@@ -7,8 +7,9 @@
 //! | `complete` | all chains, or those that changed since the anchor before |
 
 use crate::key;
-use crate::pg::index::{self, Sees};
+use crate::pg::index;
 use crate::pg::row::Row;
+use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::identity;
@@ -174,8 +175,7 @@ pub fn distinct(column: &str, table: &str) -> String {
 
 /// Names of all chains of anchors.
 pub fn chains(sees: Sees) -> Vec<String> {
-    let query = distinct("chain", "seal.anchor");
-    spi::column(if sees == Sees::Snapshot { spi::read(&query) } else { spi::execute(&query) })
+    spi::column(spi::query(&distinct("chain", "seal.anchor"), sees))
 }
 
 /// Visits the anchors of a chain from the newest down, until `visitor` returns `false`. `None`

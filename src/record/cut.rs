@@ -2,7 +2,7 @@
 
 use super::journal;
 use super::journaled;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::seal::heads::Head;
 use pgseal_chain::{HistoryId, Mac};
 use serde_json::{Map, Value, json};

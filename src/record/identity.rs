@@ -1,7 +1,7 @@
 //! How the histories of pgseal's records are written as text.
 
 use super::anchor;
-use pgseal_chain::{ChainName, HistoryId, JOURNAL};
+use pgseal_chain::{ChainName, HistoryId, JOURNAL, Origin};
 use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 
@@ -23,8 +23,12 @@ pub fn content(record: &impl Debug) -> String {
     format!("content {}", hex::encode(&Sha256::digest(format!("{record:?}").as_bytes())[..16]))
 }
 
+/// Where a chain was begun, seen from the place of this prefix; `None` if one of them is no name of a chain.
+pub fn origin(chain: &str, prefix: &str) -> Option<Origin> {
+    Some(ChainName::parse(chain)?.origin(&ChainName::parse(prefix)?))
+}
+
 /// Whether a chain was begun in the place of this prefix, maybe under another `pgseal.chain_name`.
 pub fn is_of_place(chain: &str, prefix: &str) -> bool {
-    let tag = |name| ChainName::parse(name).map(|name| name.tag);
-    tag(chain).is_some() && tag(chain) == tag(prefix)
+    origin(chain, prefix) == Some(Origin::ThisPlace)
 }

@@ -6,6 +6,7 @@
 
 use crate::pg::output::PinnedOutput;
 use crate::pg::settings::PinnedPath;
+use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::record::changes::Changes;
 use std::collections::BTreeMap;
@@ -19,24 +20,6 @@ pub const TABLE: &str = "table";
 /// What the items of types begin with.
 pub const TYPE: &str = "type ";
 
-/// How much of other transactions a look at the catalogs sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sees {
-    /// What the active snapshot sees.
-    Snapshot,
-    /// All that is committed by now, and what this transaction has done.
-    Now,
-}
-
-impl Sees {
-    pub fn query(self, sql: &str) -> Vec<spi::TextRow> {
-        match self {
-            Sees::Snapshot => spi::read(sql),
-            Sees::Now => spi::execute(sql),
-        }
-    }
-}
-
 const QUERY: &str = include_str!("live.sql");
 
 /// The definitions of several histories (roots) in one query; none for a table that is gone.
@@ -47,7 +30,7 @@ pub fn of(relations: &[u32], sees: Sees) -> BTreeMap<u32, LiveDefinition> {
     }
     let _path = PinnedPath::pin();
     let _output = PinnedOutput::pin();
-    for row in sees.query(&QUERY.replace("{roots}", &oids(relations))) {
+    for row in spi::query(&QUERY.replace("{roots}", &oids(relations)), sees) {
         if let [Some(root), Some(item), text] = row.as_slice()
             && let Ok(root) = root.parse()
         {
@@ -59,7 +42,7 @@ pub fn of(relations: &[u32], sees: Sees) -> BTreeMap<u32, LiveDefinition> {
 
 /// The definition of one history, as this transaction sees it now.
 pub fn of_history(relation: u32) -> LiveDefinition {
-    of(&[relation], Sees::Now).remove(&relation).unwrap_or_default()
+    of(&[relation], Sees::Stored).remove(&relation).unwrap_or_default()
 }
 
 /// An SQL array of oids, without its quotes.

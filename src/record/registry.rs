@@ -4,9 +4,9 @@
 //! now. Every row carries a mac over all its fields but the table's oid, which dump and restore
 //! change.
 
-use crate::pg::index::Sees;
 use crate::pg::row::Row;
 use crate::pg::scan;
+use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::epoch;
 use crate::record::tables::Table;

@@ -4,7 +4,7 @@
 use super::journal::{self, Act, Note};
 use super::overall::Overall;
 use super::tables::Table;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{scan, spi, user};
 use pgseal_chain::HistoryId;

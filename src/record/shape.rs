@@ -3,8 +3,9 @@
 //! takes away.
 
 use super::columns;
-use super::live::{Sees, oids};
+use super::live::oids;
 use crate::pg::settings::PinnedPath;
+use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,7 +107,7 @@ pub fn defects(relations: &[u32], sees: Sees) -> BTreeMap<u32, BTreeSet<Defect>>
         return found;
     }
     let _path = PinnedPath::pin();
-    for row in sees.query(&query(relations)) {
+    for row in spi::query(&query(relations), sees) {
         if let [Some(root), Some(relation), Some(kind), what] = row.as_slice()
             && let (Ok(root), Ok(relation)) = (root.parse(), relation.parse())
         {
@@ -182,7 +183,7 @@ fn query(relations: &[u32]) -> String {
 pub fn watching_problems(sees: Sees) -> Vec<String> {
     let tags = WATCHED.map(|tag| format!("'{tag}'")).join(", ");
     let _path = PinnedPath::pin();
-    spi::column(sees.query(&format!(
+    let query = format!(
         "SELECT format('the event trigger %s, which %s, is missing, disabled or changed', wanted.name, wanted.job)
            FROM (VALUES ('pgseal_before_ddl', 'ddl_command_start', 'before_ddl', 'looks at histories before DDL'),
                         ('pgseal_after_ddl', 'ddl_command_end', 'after_ddl', 'judges what DDL did to histories'))
@@ -195,5 +196,6 @@ pub fn watching_problems(sees: Sees) -> Vec<String> {
                AND p.pronamespace = 'seal'::regnamespace AND p.proname = wanted.function
                AND p.prosrc = 'pgseal_' || wanted.function AND p.probin = '$libdir/pgseal')
           ORDER BY 1"
-    )))
+    );
+    spi::column(spi::query(&query, sees))
 }

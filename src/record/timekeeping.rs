@@ -8,7 +8,7 @@
 use super::anchor;
 use super::overall::{Accepted, Overall};
 use crate::pg::clock;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use serde_json::{Value, json};
 
 const SECOND: i64 = 1_000_000;
@@ -51,7 +51,7 @@ impl Moment {
 /// How the clock disagrees, in a sentence; `None` if it does not. `prefix` names this place's chain of
 /// anchors.
 pub fn disagreement(prefix: &str, overall: &Overall, sees: Sees) -> Option<String> {
-    let accepted = overall.accepted_clock.as_ref();
+    let accepted = overall.accepted_clock.as_ref().filter(|accepted| accepted.chain == prefix);
     let mut trail = Trail::default();
     if let Some(before) = before_this_place(prefix, sees) {
         trail.add(before);
@@ -63,16 +63,19 @@ pub fn disagreement(prefix: &str, overall: &Overall, sees: Sees) -> Option<Strin
         }
         true
     });
+    if moments.is_empty() {
+        return Some("there is no anchor yet, so that nothing confirms the clock".to_owned());
+    }
     for (number, moment) in moments.into_iter().rev() {
-        match accepted.filter(|accepted| accepted.chain == prefix && number <= accepted.number) {
+        match accepted.filter(|accepted| number <= accepted.number) {
             Some(_) => trail.skip(moment),
             None => {
-                trail.accept(accepted.filter(|accepted| accepted.chain == prefix));
+                trail.accept(accepted);
                 trail.add(moment);
             }
         }
     }
-    trail.accept(accepted.filter(|accepted| accepted.chain == prefix));
+    trail.accept(accepted);
     trail.add(Moment::now());
     trail.jump
 }

@@ -3,7 +3,7 @@
 use super::anchor::{self, Anchor, Heads};
 use super::{journal, overall};
 use crate::pg::error::Report;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{ANCHORS, WitnessLine};
 

@@ -1,8 +1,8 @@
 //! Where all chains of a database stand: what memory has, and what it does not have yet.
 
-use crate::pg::index::Sees;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::relation::{self, Relation};
+use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::record::anchor::{self, Heads};
 use crate::record::cut;

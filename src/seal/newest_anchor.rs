@@ -2,8 +2,8 @@
 //! that there is something to anchor.
 
 use super::error::SealError;
-use crate::pg::index::Sees;
 use crate::pg::shared_memory::{self, DatabaseSlot, MAX_DATABASES, Shared};
+use crate::pg::snapshot::Sees;
 use crate::pg::{clock, server};
 use crate::record::anchor;
 use pgseal_chain::Mac;

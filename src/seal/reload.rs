@@ -2,8 +2,9 @@
 
 use super::error::SealError;
 use super::heads::Head;
-use crate::pg::index::{self, Sees};
+use crate::pg::index;
 use crate::pg::relation::{self, Relation};
+use crate::pg::snapshot::Sees;
 use crate::record::columns::{self, SealPlaces};
 use crate::record::definition::Definition;
 use crate::record::registry;

@@ -1,7 +1,7 @@
 //! Whether a row that was sealed is really there.
 
 use super::error::SealError;
-use crate::pg::index::{self, Sees};
+use crate::pg::index;
 use crate::pg::relation::Relation;
 use crate::record::columns::SealPlaces;
 use pgseal_chain::Mac;
@@ -45,7 +45,7 @@ fn mac_at(leaf: u32, chain: &str, position: u64) -> Option<Option<Option<Mac>>> 
     let seal_index = open.seal_index()?;
     let places = SealPlaces::find(&open.attributes())?;
     let mut found = None;
-    index::visit(&open, seal_index, chain, i64::try_from(position).ok(), Sees::Pending, |row| {
+    index::visit_pending(&open, seal_index, chain, i64::try_from(position).ok(), |row| {
         found = Some(row.get(places.mac).and_then(|value| value.as_mac()));
         false
     });

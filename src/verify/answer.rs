@@ -4,7 +4,7 @@ use super::locate::RowKey;
 use super::run::{self, NodeCount, Outcome};
 use super::{acknowledge, configuration};
 use crate::pg::error::Report;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::pg::{relation, server, snapshot, spi, user};
 use crate::record::definition::{self, Attachment};
 use crate::record::journal;

@@ -2,9 +2,10 @@
 
 use super::audit::Audited;
 use crate::pg::{clock, server};
+use crate::record::identity::origin;
 use crate::record::journaled::Journaled;
 use crate::seal::plan;
-use pgseal_chain::{ChainName, Known};
+use pgseal_chain::{Known, Origin};
 
 /// Which ends of chains something outside the table remembers.
 pub struct Tails {
@@ -22,10 +23,9 @@ impl Tails {
         let sums: Vec<_> = audited.map(|audited| audited.sums.chains().collect()).unwrap_or_default();
         let is_protected =
             |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
-        let here =
-            plan::chain_prefix().ok().filter(|_| !server::in_recovery()).and_then(|name| ChainName::parse(&name));
-        let is_other = |chain: &[u8]| match (std::str::from_utf8(chain).ok().and_then(ChainName::parse), &here) {
-            (Some(name), Some(here)) => name.node != here.node && name.tag != here.tag,
+        let here = plan::chain_prefix().ok().filter(|_| !server::in_recovery());
+        let is_other = |chain: &[u8]| match (std::str::from_utf8(chain), &here) {
+            (Ok(chain), Some(here)) => origin(chain, here) == Some(Origin::AnotherNode),
             _ => false,
         };
         let protected =

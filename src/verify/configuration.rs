@@ -1,10 +1,11 @@
 //! Whether a history's table still is what attach made it: columns, triggers, index, records.
 
 use super::locate::RowKey;
+use crate::pg::snapshot::Sees;
 use crate::pg::{relation, spi};
 use crate::record::columns::Place;
 use crate::record::definition::Definition;
-use crate::record::live::{self, LiveDefinition, Sees};
+use crate::record::live::{self, LiveDefinition};
 use crate::record::shape::{self, Defect, Flaw};
 use pgseal_chain::{Finding, Kind};
 use std::collections::BTreeSet;
@@ -12,10 +13,9 @@ use std::collections::BTreeSet;
 /// Every difference, as findings without a position. `journaled` is the definition that the journal
 /// has.
 pub fn check(definition: &Definition, places: &[Place], journaled: Option<&LiveDefinition>) -> Vec<Finding<RowKey>> {
-    let altered = definition.alterations.iter().map(|alteration| Finding {
-        expected: alteration.expected.clone(),
-        found: alteration.found.clone(),
-        ..Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
+    let altered = definition.alterations.iter().map(|alteration| {
+        Finding::new(Kind::ConfigurationAltered, alteration.sentence.clone())
+            .values(alteration.expected.clone(), alteration.found.clone())
     });
     let root = definition.registration.relation;
     let defects = shape::defects(&[root], Sees::Snapshot).remove(&root).unwrap_or_default();
@@ -54,11 +54,7 @@ fn journaled_problems(
     };
     live::problems(&rest(journaled), &rest(&live))
         .into_iter()
-        .map(|(sentence, expected, found)| Finding {
-            expected,
-            found,
-            ..Finding::new(Kind::ConfigurationAltered, sentence)
-        })
+        .map(|(sentence, expected, found)| Finding::new(Kind::ConfigurationAltered, sentence).values(expected, found))
         .collect()
 }
 

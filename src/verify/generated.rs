@@ -76,17 +76,9 @@ fn differing(generated: &Generated, table: &str, question: &Question<'_>) -> Vec
     .map(|[chain, position, expected, found, key]| {
         let position = position.and_then(|text| text.parse().ok());
         let place = position.map_or_else(String::new, |position: u64| format!(" of entry {position}"));
-        Finding {
-            chain,
-            position,
-            key: key.map(|json| RowKey { json, content: None }),
-            expected,
-            found,
-            ..Finding::new(
-                Kind::Modified,
-                format!("the generated column {}{place} is not what its expression gives", generated.column),
-            )
-        }
+        let what = format!("the generated column {}{place} is not what its expression gives", generated.column);
+        let key = key.map(|json| RowKey { json, content: None });
+        Finding { chain, position, ..Finding::new(Kind::Modified, what).values(expected, found).about(key, true) }
     })
     .collect()
 }

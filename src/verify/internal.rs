@@ -6,9 +6,9 @@ mod walk;
 
 use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::record::anchor;
-use crate::record::identity::{content, in_anchors, is_of_place};
+use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
 use crate::record::overall::{self, Overall};
@@ -17,7 +17,7 @@ use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
-use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors};
+use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the server's memory says; read before the snapshot is taken.
@@ -95,7 +95,11 @@ impl Internal {
         // Histories can arrive from other nodes, by replication; what pgseal keeps about itself does not.
         let internal = history == anchor::JOURNAL || history == anchor::ANCHOR_CHAINS;
         tops.filter_map(|(chain, top)| Some((std::str::from_utf8(chain).ok()?, top)))
-            .filter(|(chain, _)| if internal { !is_of_place(chain, here) } else { is_of_another_place(chain, here) })
+            .filter(|(chain, _)| match origin(chain, here) {
+                Some(Origin::ThisPlace) => false,
+                Some(Origin::AnotherPlace) => true,
+                Some(Origin::AnotherNode) | None => internal,
+            })
             .map(|(chain, top)| {
                 let found = known.and_then(|chains| chains.get(chain)).map_or(0, |(position, _)| *position);
                 (chain.to_owned(), found + 1, top)
@@ -161,9 +165,10 @@ impl Internal {
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
     /// keeps its anchors to itself.
     fn was_begun_here(&self, chain: &str) -> bool {
-        let here = self.here.as_deref().and_then(ChainName::parse);
-        let tag = here.map(|here| here.tag);
-        ChainName::parse(chain).is_none_or(|name| name.node == settings::chain_name() || Some(name.tag) == tag)
+        match &self.here {
+            Some(here) => origin(chain, here) != Some(Origin::AnotherNode),
+            None => ChainName::parse(chain).is_none_or(|name| name.node == settings::chain_name()),
+        }
     }
 
     /// A history that anchors have entries of is in the journal, attached or detached.
@@ -203,12 +208,12 @@ impl Internal {
                     "an anchor had this chain at position {earlier}, a later one at {later}: its newest entries were removed and it went on without them"
                 );
                 let chain = if history == anchor::JOURNAL { format!("journal {chain}") } else { chain.clone() };
-                (history.clone(), placed(Finding::new(Kind::Truncated, what), chain, later + 1, *earlier))
+                (history.clone(), Finding::new(Kind::Truncated, what).at(chain, later + 1, *earlier))
             }));
             self.findings.extend(
                 walk.faults
                     .into_iter()
-                    .map(|(first, last, what, found)| Finding { found, ..anchor_finding(&name, first, last, what) }),
+                    .map(|(first, last, what, found)| anchor_finding(&name, first, last, what).values(None, found)),
             );
             self.chains.insert(name, chain);
         }
@@ -289,7 +294,7 @@ impl Internal {
             if mac.is_none() || position == last.0 {
                 let what = format!("entry {position} of the journal was changed or is forged");
                 let finding = journal_finding(Kind::Modified, name, position, position, what);
-                self.findings.push(Finding { found: Some(content(entry)), ..finding });
+                self.findings.push(finding.values(None, Some(content(entry))));
             } else if last.1.is_some_and(|previous| entry.prev != previous) {
                 let what = format!("entry {position} of the journal does not follow the one before it");
                 self.findings.push(journal_finding(Kind::WrongPredecessor, name, position, position, what));
@@ -298,14 +303,6 @@ impl Internal {
             }
             last = (position, mac);
         }
-    }
-}
-
-/// Whether a chain was begun by this node before a promotion, a restore or a copy.
-fn is_of_another_place(chain: &str, here: &str) -> bool {
-    match (ChainName::parse(chain), ChainName::parse(here)) {
-        (Some(chain), Some(here)) => chain.node == here.node && chain.tag != here.tag,
-        _ => false,
     }
 }
 
@@ -324,16 +321,9 @@ fn gone(chain: &str, first: u64, last: u64) -> Finding<RowKey> {
 }
 
 fn anchor_finding(chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
-    placed(Finding::new(Kind::AnchorAltered, sentence), format!("anchors {chain}"), first, last)
+    Finding::new(Kind::AnchorAltered, sentence).at(format!("anchors {chain}"), first, last)
 }
 
 fn journal_finding(kind: Kind, chain: &str, first: u64, last: u64, sentence: String) -> Finding<RowKey> {
-    placed(Finding::new(kind, sentence), format!("journal {chain}"), first, last)
-}
-
-fn placed(mut finding: Finding<RowKey>, chain: String, first: u64, last: u64) -> Finding<RowKey> {
-    finding.chain = Some(chain);
-    finding.position = Some(first);
-    finding.last_position = (last > first).then_some(last);
-    finding
+    Finding::new(kind, sentence).at(format!("journal {chain}"), first, last)
 }

@@ -3,7 +3,7 @@
 use super::answer::FoundLine;
 use super::locate::RowKey;
 use crate::pg::error::Report;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::pg::user;
 use crate::record::{journal, overall, runs};
 use pgrx::PgSqlErrorCode;

@@ -11,9 +11,9 @@ use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
 use super::{configuration, generated, witness};
 use crate::key::KeyFault;
-use crate::pg::index::Sees;
 use crate::pg::relation;
 use crate::pg::shared_memory::{self, RunSlot};
+use crate::pg::snapshot::Sees;
 use crate::pg::{server, snapshot, spi, user};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::cut::Cut;
@@ -337,12 +337,7 @@ fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
 }
 
 fn brought_over(chain: String, first: u64, last: u64) -> Finding<RowKey> {
-    Finding {
-        chain: Some(chain),
-        position: Some(first),
-        last_position: (last > first).then_some(last),
-        ..Finding::new(Kind::Forged, elsewhere("entry", first, last))
-    }
+    Finding::new(Kind::Forged, elsewhere("entry", first, last)).at(chain, first, last)
 }
 
 /// Journal, anchors and witness where no history is left under which they would be judged; `None` if

@@ -1,7 +1,7 @@
 //! Whether this database still contains what a witness saw.
 
 use super::locate::RowKey;
-use crate::pg::index::Sees;
+use crate::pg::snapshot::Sees;
 use crate::pg::{relation, snapshot, spi, user};
 use crate::record::anchor::{self, Heads};
 use crate::record::definition::{self, Attachment};
@@ -31,10 +31,9 @@ pub fn of_history(line: &WitnessLine, history: &str) -> OfHistory {
         Seen::Present(heads) => OfHistory { findings: Vec::new(), heads: heads_of(&heads, history) },
         Seen::Pruned => OfHistory { findings: Vec::new(), heads: Vec::new() },
         lost => {
-            let mut finding = Finding::new(Kind::AnchorAltered, describe(line, &lost));
-            finding.chain = Some(format!("anchors {}", line.chain));
-            finding.position = Some(line.number);
-            finding.expected = Some(hex::encode(line.anchor_mac));
+            let finding = Finding::new(Kind::AnchorAltered, describe(line, &lost))
+                .at(format!("anchors {}", line.chain), line.number, line.number)
+                .values(Some(hex::encode(line.anchor_mac)), None);
             OfHistory { findings: vec![finding], heads: Vec::new() }
         }
     }

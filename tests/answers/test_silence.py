@@ -80,10 +80,11 @@ def test_a_table_that_was_never_attached(db: Database) -> None:
         assert "SELECT seal.attach('public.plain')" in refused.hint
 
 
-def test_what_does_not_exist_yet_is_refused(db: Database) -> None:
+def test_a_run_that_does_not_exist_is_refused(db: Database) -> None:
     db.run(f"{SEALED}; INSERT INTO h VALUES (1)")
     refused = refusal(db, "SELECT * FROM seal.findings(run => 1)")
-    assert (refused.state, refused.hint) == ("0A000", "Leave the argument out.")
+    assert (refused.state, refused.message) == (UNDEFINED_OBJECT, "there is no run 1")
+    assert "seal.verification" in refused.hint
 
 
 @pytest.mark.parametrize("line", ["x", "", " ", "pgseal-anchor 1", "pgseal-anchor 2 database=x"])

@@ -96,16 +96,17 @@ def test_settings_are_dumped_as_data_only(db: Database) -> None:
     db.run(CONTENT)
     schema = dump(db, "--schema-only")
     assert "CREATE TABLE seal" not in schema
-    for table in OWN_TABLES:
+    tables = (*OWN_TABLES, "run")
+    for table in tables:
         assert f"seal.{table}" not in schema.replace(f"seal.{table}'", "")
     assert "CREATE EXTENSION" in schema
     text = dump(db)
-    for table in OWN_TABLES:
+    for table in tables:
         assert text.count(f"COPY seal.{table} ") == 1
     marked = """SELECT config.table::regclass::text, config.condition
                   FROM pg_extension, unnest(extconfig, extcondition) AS config ("table", condition)
                  WHERE extname = 'pgseal'"""
-    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in OWN_TABLES}
+    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in (*tables, "run_id")}
 
 
 def test_a_changed_dump_is_found(db: Database, restored: Database) -> None:

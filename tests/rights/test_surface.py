@@ -8,6 +8,14 @@ FUNCTIONS = {
     "seal.attach(regclass,name,integer,integer,text,uuid)",
     "seal.detach(regclass)",
     "seal.open_epoch(regclass)",
+    "seal.set_window(regclass,integer)",
+    "seal.hold(regclass,text,text)",
+    "seal.release(regclass,text,text)",
+    "seal.hold_lines()",
+    "seal.accept_clock(text)",
+    "seal.verify_and_prune(regclass,boolean)",
+    "seal.run_lines()",
+    "seal.lock_tables(text[],text)",
     "seal.table_changes(pg_ddl_command)",
     "seal.before_ddl()",
     "seal.after_ddl()",
@@ -33,8 +41,9 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor"}
-RELATIONS = {(table, "r") for table in TABLES} | {("seal.status", "v")}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run"}
+VIEWS = {"seal.status", "seal.verification", "seal.holds"}
+RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {("seal.run_id", "S")}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
     "pgseal.anchor_interval": "sighup",
@@ -80,7 +89,7 @@ def test_objects_of_no_other_kind(db: Database) -> None:
     for implied in ["type", "composite type"]:
         found.pop(implied, None)
     assert found == {
-        "schema": 1, "table": len(TABLES), "view": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
+        "schema": 1, "table": len(TABLES), "view": len(VIEWS), "sequence": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
         "event trigger": 2,
     }  # fmt: skip
 
@@ -169,17 +178,20 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 
 
 def test_what_each_role_may(db: Database) -> None:
-    questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "status_lines", "check_setup"}
+    questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
+    questions |= {"status_lines", "run_lines", "hold_lines"}
     auditor = questions | {"acknowledge"}
-    admin = auditor | {"attach", "detach", "open_epoch", "seal_entry", "refuse_change"}
-    for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": questions, "pgseal_admin": admin}.items():
+    operator = questions | {"verify_and_prune", "hold", "release"}
+    admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "accept_clock"}
+    admin |= {"seal_entry", "refuse_change"}
+    for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": operator, "pgseal_admin": admin}.items():
         found = db.rows(
             "SELECT proname FROM pg_proc"
             " WHERE pronamespace = 'seal'::regnamespace AND has_function_privilege(%s, oid, 'EXECUTE')",
             [role],
         )
         assert {name for (name,) in found} == expected, role
-        for relation in TABLES | {"seal.status"}:
+        for relation in TABLES | VIEWS:
             assert db.value("SELECT has_table_privilege(%s, %s, 'SELECT')", [role, relation])
             assert not db.value(
                 "SELECT has_table_privilege(%s, %s, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')",

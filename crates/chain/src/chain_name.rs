@@ -37,7 +37,28 @@ pub struct ChainName {
     pub number: u32,
 }
 
+/// Where a chain was begun, seen from a node in its place of sealing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In this place, maybe while the node had another name.
+    ThisPlace,
+    /// By this node in another place: before a promotion, a restore or a copy.
+    AnotherPlace,
+    /// By another node, elsewhere.
+    AnotherNode,
+}
+
 impl ChainName {
+    /// Where this chain was begun; `here` is any chain of the node that asks.
+    #[must_use]
+    pub fn origin(&self, here: &Self) -> Origin {
+        match (self.tag == here.tag, self.node == here.node) {
+            (true, _) => Origin::ThisPlace,
+            (false, true) => Origin::AnotherPlace,
+            (false, false) => Origin::AnotherNode,
+        }
+    }
+
     /// Reads a name; `None` unless it is exactly what [`fmt::Display`] prints.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -76,6 +97,19 @@ mod tests {
     fn names_are_read_as_they_are_printed() {
         for name in ["main.0a1b2c3d", "main.0a1b2c3d/1", "büro-2.ffffffff/4294967295"] {
             assert_eq!(ChainName::parse(name).expect(name).to_string(), name);
+        }
+    }
+
+    #[test]
+    fn a_chain_is_of_its_place_whatever_the_node_is_called() {
+        let here = ChainName::parse("main.0a1b2c3d").expect("a name");
+        for (name, origin) in [
+            ("main.0a1b2c3d/2", Origin::ThisPlace),
+            ("other.0a1b2c3d", Origin::ThisPlace),
+            ("main.ffffffff/2", Origin::AnotherPlace),
+            ("other.ffffffff", Origin::AnotherNode),
+        ] {
+            assert_eq!(ChainName::parse(name).expect(name).origin(&here), origin, "{name}");
         }
     }
 

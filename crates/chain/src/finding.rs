@@ -131,6 +131,39 @@ impl<K> Finding<K> {
         }
     }
 
+    /// At the positions `first` to `last` of a chain.
+    #[must_use]
+    pub fn at(mut self, chain: impl Into<String>, first: u64, last: u64) -> Self {
+        self.chain = Some(chain.into());
+        self.position = Some(first);
+        self.last_position = (last > first).then_some(last);
+        self
+    }
+
+    /// About a row, which is the asking tenant's or not. It still concerns everyone: see
+    /// [`Finding::of_row_only`].
+    #[must_use]
+    pub fn about(mut self, key: Option<K>, of_tenant: bool) -> Self {
+        self.key = key;
+        self.of_tenant = of_tenant;
+        self
+    }
+
+    /// It concerns nobody but the tenant of its row.
+    #[must_use]
+    pub fn of_row_only(mut self) -> Self {
+        self.of_everyone = false;
+        self
+    }
+
+    /// What should be there and what is, where that is known.
+    #[must_use]
+    pub fn values(mut self, expected: Option<String>, found: Option<String>) -> Self {
+        self.expected = expected;
+        self.found = found;
+        self
+    }
+
     /// Whether it says that something cannot be judged, rather than that something was done.
     #[must_use]
     pub fn is_unverifiable(&self) -> bool {

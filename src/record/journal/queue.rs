@@ -6,7 +6,6 @@ use crate::pg::error::{OrRaise, Report};
 use crate::pg::settings::PinnedPath;
 use crate::pg::transaction::Level;
 use crate::pg::{clock, snapshot, spi, transaction, user};
-use crate::record::identity::uuid_text;
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
@@ -185,17 +184,16 @@ fn free_position(chain: &str, above: u64) -> u64 {
 }
 
 fn insert(entry: &Entry) {
-    let text = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), spi::literal);
     spi::execute(&format!(
         "INSERT INTO seal.journal (at, who, kind, history, sentence, details, history_id, chain, seq, anchor, key, prev, mac)
          VALUES ({}, {}, {}, {}, {}, {}::pg_catalog.jsonb, {}, {}, {}, {}, {}, {}, {})",
         spi::time_literal(entry.at),
         spi::literal(&entry.who),
         spi::literal(&entry.kind),
-        text(&entry.table),
+        spi::or_null(entry.table.as_deref(), spi::literal),
         spi::literal(&entry.sentence),
         spi::literal(&entry.details),
-        entry.history.map_or("NULL".to_owned(), |history| format!("'{}'::pg_catalog.uuid", uuid_text(&history.0))),
+        spi::or_null(entry.history, |history| spi::uuid_literal(&history.0)),
         spi::literal(&entry.chain),
         entry.position,
         entry.anchor,

@@ -157,12 +157,9 @@ impl<K: Clone> Branches<K> {
 
 fn wrong_predecessor<K: Clone>(chain: &[u8], position: u64, row: &Sound<K>, expected: Option<Mac>) -> Finding<K> {
     let detail = format!("entry {position} was not sealed after the entry that stands before it");
-    let mut finding = describe::at(Kind::WrongPredecessor, chain, position, position, detail);
-    finding.expected = expected.map(hex::encode);
-    finding.found = Some(hex::encode(row.prev));
-    finding.key.clone_from(&row.key);
-    finding.of_tenant = row.of_tenant;
-    finding
+    describe::at(Kind::WrongPredecessor, chain, position, position, detail)
+        .values(expected.map(hex::encode), Some(hex::encode(row.prev)))
+        .about(row.key.clone(), row.of_tenant)
 }
 
 fn not_remembered<K: Clone>(
@@ -172,12 +169,9 @@ fn not_remembered<K: Clone>(
     remembered: Option<(Mac, bool)>,
 ) -> Finding<K> {
     let detail = format!("the server remembers another newest entry at position {position}");
-    let mut finding = describe::at(Kind::WrongPredecessor, chain, position, position, detail);
-    finding.expected = remembered.map(|(mac, _)| hex::encode(mac));
-    finding.found = Some(hex::encode(row.mac));
-    finding.key.clone_from(&row.key);
-    finding.of_tenant = row.of_tenant;
-    finding
+    describe::at(Kind::WrongPredecessor, chain, position, position, detail)
+        .values(remembered.map(|(mac, _)| hex::encode(mac)), Some(hex::encode(row.mac)))
+        .about(row.key.clone(), row.of_tenant)
 }
 
 fn beside<K>(chain: &[u8], side: Side<K>) -> Finding<K> {
@@ -187,9 +181,6 @@ fn beside<K>(chain: &[u8], side: Side<K>) -> Finding<K> {
     } else {
         (Kind::WrongPredecessor, format!("{which} there twice, once from an abandoned branch of the chain"))
     };
-    let mut finding = describe::at(kind, chain, side.first, side.last, detail);
-    finding.of_everyone = kind == Kind::WrongPredecessor;
-    finding.of_tenant = side.of_tenant;
-    finding.key = side.key;
-    finding
+    let finding = describe::at(kind, chain, side.first, side.last, detail).about(side.key, side.of_tenant);
+    if side.follows { finding.of_row_only() } else { finding }
 }

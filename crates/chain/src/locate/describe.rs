@@ -5,18 +5,7 @@ use super::wanted::{Trust, Wanted};
 use crate::finding::{Finding, Kind};
 
 pub(super) fn at<K>(kind: Kind, chain: &[u8], first: u64, last: u64, detail: String) -> Finding<K> {
-    Finding {
-        chain: Some(text(chain)),
-        position: Some(first),
-        last_position: (last > first).then_some(last),
-        ..Finding::new(kind, detail)
-    }
-}
-
-fn about<K>(mut finding: Finding<K>, key: Option<K>, of_tenant: bool) -> Finding<K> {
-    finding.key = key;
-    finding.of_tenant = of_tenant;
-    finding
+    Finding::new(kind, detail).at(text(chain), first, last)
 }
 
 /// «entry 3 was» or «entries 3 to 5 were»
@@ -46,23 +35,24 @@ pub(super) fn modified<K>(chain: &[u8], position: u64, wanted: Option<Wanted>, s
         suspect.chain.as_deref() == Some(chain) && suspect.position.is_some_and(|p| u64::try_from(p) == Ok(position));
     if let (true, true, Some(epoch)) = (stands_here, mac_is_right, suspect.unknown_epoch) {
         let detail = format!("entry {position} names epoch {epoch}, which does not exist");
-        let mut finding = at(Kind::WrongEpoch, chain, position, position, detail);
-        finding.found = Some(epoch.to_string());
-        return about(finding, suspect.key, suspect.of_tenant);
+        return at(Kind::WrongEpoch, chain, position, position, detail)
+            .values(None, Some(epoch.to_string()))
+            .about(suspect.key, suspect.of_tenant);
     }
     let mut detail = format!("entry {position} was changed after it was sealed");
     if !stands_here {
         detail.push_str(&moved_to(chain, position, &suspect));
     }
-    let mut finding = at(Kind::Modified, chain, position, position, detail);
-    if !stands_here {
-        finding.expected = Some(location(Some(chain), i64::try_from(position).ok()));
-        finding.found = Some(location(suspect.chain.as_deref(), suspect.position));
-    } else if let (false, Some(wanted)) = (mac_is_right, wanted.filter(|wanted| wanted.trust == Trust::Known)) {
-        finding.expected = Some(hex::encode(wanted.mac));
-        finding.found = suspect.mac.map(hex::encode);
-    }
-    about(finding, suspect.key, suspect.of_tenant)
+    let known = wanted.filter(|wanted| !mac_is_right && wanted.trust == Trust::Known);
+    let (expected, found) = match known {
+        _ if !stands_here => (
+            Some(location(Some(chain), i64::try_from(position).ok())),
+            Some(location(suspect.chain.as_deref(), suspect.position)),
+        ),
+        Some(wanted) => (Some(hex::encode(wanted.mac)), suspect.mac.map(hex::encode)),
+        None => (None, None),
+    };
+    at(Kind::Modified, chain, position, position, detail).values(expected, found).about(suspect.key, suspect.of_tenant)
 }
 
 fn moved_to<K>(chain: &[u8], position: u64, suspect: &Suspect<K>) -> String {
@@ -118,28 +108,21 @@ pub(super) fn stray<K>(suspect: Suspect<K>) -> Finding<K> {
             format!("a row that was never sealed like this stands at position {}, which was pruned", p.unwrap_or(0)),
         ),
     };
-    let mut finding = Finding::new(kind, detail);
-    finding.chain = suspect.chain.as_deref().map(text);
-    finding.position = position;
-    finding.found = suspect.mac.map(hex::encode);
-    finding.of_everyone = false;
-    about(finding, suspect.key, suspect.of_tenant)
+    let finding = Finding { chain: suspect.chain.as_deref().map(text), position, ..Finding::new(kind, detail) };
+    finding.values(None, suspect.mac.map(hex::encode)).about(suspect.key, suspect.of_tenant).of_row_only()
 }
 
 pub(super) fn duplicated<K>(chain: &[u8], position: u64, row: Sound<K>) -> Finding<K> {
     let detail = format!("a copy of entry {position} was inserted");
-    let mut finding = at(Kind::Duplicated, chain, position, position, detail);
-    finding.of_everyone = false;
-    about(finding, row.key, row.of_tenant)
+    at(Kind::Duplicated, chain, position, position, detail).about(row.key, row.of_tenant).of_row_only()
 }
 
 pub(super) fn other_epoch<K>(chain: &[u8], position: u64, row: &Sound<K>, epoch: u32, key: Option<K>) -> Finding<K> {
     let detail = format!("entry {position} was sealed under epoch {epoch} but names another");
-    let mut finding = at(Kind::WrongEpoch, chain, position, position, detail);
-    finding.of_everyone = false;
-    finding.expected = Some(epoch.to_string());
-    finding.found = row.stored_epoch.map(|epoch| epoch.to_string());
-    about(finding, key, row.of_tenant)
+    at(Kind::WrongEpoch, chain, position, position, detail)
+        .values(Some(epoch.to_string()), row.stored_epoch.map(|epoch| epoch.to_string()))
+        .about(key, row.of_tenant)
+        .of_row_only()
 }
 
 pub(super) fn foreign_content<K>(
@@ -150,10 +133,10 @@ pub(super) fn foreign_content<K>(
     of_tenant: bool,
 ) -> Finding<K> {
     let detail = format!("entry {position} has content in column {column}, which was not sealed");
-    let mut finding = at(Kind::UnknownColumn, chain, position, position, detail);
-    finding.of_everyone = false;
-    finding.found = Some(column.to_owned());
-    about(finding, key, of_tenant)
+    at(Kind::UnknownColumn, chain, position, position, detail)
+        .values(None, Some(column.to_owned()))
+        .about(key, of_tenant)
+        .of_row_only()
 }
 
 pub(super) fn unjudged<K>(chain: &[u8], first: u64, last: u64, epoch: i64, obstacle: &Obstacle) -> Finding<K> {
@@ -165,10 +148,8 @@ pub(super) fn unjudged<K>(chain: &[u8], first: u64, last: u64, epoch: i64, obsta
         }
         Obstacle::Column(column) => {
             let detail = format!("{which} because column {column} is gone or has another type");
-            let mut finding = at(Kind::UnknownColumn, chain, first, last, detail);
-            finding.column_missing = true;
-            finding.expected = Some(column.clone());
-            finding
+            let finding = at(Kind::UnknownColumn, chain, first, last, detail).values(Some(column.clone()), None);
+            Finding { column_missing: true, ..finding }
         }
     }
 }

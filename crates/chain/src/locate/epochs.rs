@@ -63,12 +63,10 @@ impl<K: Clone> Epochs<K> {
             return;
         }
         let detail = format!("entry {position} is of an older epoch than the entries before it");
-        let mut finding = describe::at(Kind::WrongEpoch, chain, position, position, detail);
-        finding.of_everyone = false;
-        finding.of_tenant = row.of_tenant;
-        finding.key.clone_from(&row.key);
-        finding.expected = Some(format!("at least {}", self.highest));
-        finding.found = Some(epoch.to_string());
+        let finding = describe::at(Kind::WrongEpoch, chain, position, position, detail)
+            .values(Some(format!("at least {}", self.highest)), Some(epoch.to_string()))
+            .about(row.key.clone(), row.of_tenant)
+            .of_row_only();
         self.descent = Some(finding);
     }
 
@@ -86,10 +84,8 @@ impl<K: Clone> Epochs<K> {
             }
             let which = describe::entries(run.first, run.last, "names", "name");
             let detail = format!("{which} an epoch that had not begun");
-            let mut finding = describe::at(Kind::WrongEpoch, chain, run.first, run.last, detail);
-            finding.expected = Some(format!("at most {next_epoch}"));
-            finding.found = Some(run.epoch.to_string());
-            ledger.report(finding);
+            let finding = describe::at(Kind::WrongEpoch, chain, run.first, run.last, detail);
+            ledger.report(finding.values(Some(format!("at most {next_epoch}")), Some(run.epoch.to_string())));
         }
     }
 
