@@ -211,7 +211,7 @@ def test_a_year_of_ordinary_life(db: Database, clock: Clock) -> None:
             db.cluster.start()
     settle(db, "h")
     run = prune(db)
-    assert (run["verdict"], run["cuts"]) == ("intact", {chain(db): [1, 7]})
+    assert (run["verdict"], run["cuts"]) == ("intact", {chain(db): [1, 7]}), run["next_step"]
     assert found(db) == []
 
 

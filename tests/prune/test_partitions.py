@@ -155,16 +155,25 @@ def test_a_finding(db: Database, clock: Clock) -> None:
     assert found(db, "h") == [("modified", name, 3, None)]
 
 
-def test_a_foreign_key(db: Database, clock: Clock) -> None:
+@pytest.mark.parametrize("action", ["NO ACTION", "CASCADE"])
+def test_a_foreign_key(db: Database, clock: Clock, action: str) -> None:
+    """Rows that point into a partition are neither left behind nor taken along."""
     partitioned(db, clock)
-    quarters(db, clock, 7)
-    db.run("CREATE TABLE detail (id int, at date, FOREIGN KEY (id, at) REFERENCES h ON DELETE CASCADE)")
+    name = quarters(db, clock, 7)
+    db.run(f"CREATE TABLE detail (id int, at date, FOREIGN KEY (id, at) REFERENCES h ON DELETE {action})")
     db.run("INSERT INTO detail SELECT id, at FROM h WHERE id = 2")
-    refused = refusal(db, "SELECT * FROM seal.verify_and_prune('h')")
-    assert refused.state == "23503", refused
-    assert "detail" in refused.text
+    if action == "CASCADE":
+        outcome = prune(db)
+        assert "detail_id_at_fkey" in outcome["next_step"]
+        assert_nothing_pruned(db, outcome, left=14)
+    else:
+        refused = refusal(db, "SELECT * FROM seal.verify_and_prune('h')")
+        assert refused.state == "23503" and "detail" in refused.text, refused
     assert (len(db.rows("TABLE detail")), len(leaves(db))) == (1, 9)
     assert_whole(db, {}, left=14)
+    if action == "NO ACTION":
+        db.run("DELETE FROM detail")
+        assert_pruned(db, prune(db), {name: (1, 4)}, left=10)
 
 
 def test_a_view_on_a_partition(db: Database, clock: Clock) -> None:
