@@ -30,7 +30,7 @@ demo-stop: ## end the server that an interactive demo left running
 test: test-rust test-python ## unit tests of the crates, then every test against real servers
 
 test-rust: build-tools
-	cargo test -p pgseal-chain -p pgseal-document
+	cargo test -p pgseal-chain -p pgseal-document -p pgseal-schedule
 
 test-python: install python
 	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
@@ -59,4 +59,5 @@ build-tools:
 
 python:
 	@tools/packages.sh test
+	@tools/monitoring.sh
 	@tools/venv.sh

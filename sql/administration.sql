@@ -20,6 +20,14 @@ COMMENT ON FUNCTION seal.detach(regclass) IS
 'Makes a history an ordinary table again: removes triggers and NOT NULL, keeps the seal columns. Works without a key, too.
 Example: SELECT seal.detach(''history'');';
 
+CREATE FUNCTION seal.set_schedule(history regclass, schedule text) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'set_schedule_wrapper';
+COMMENT ON FUNCTION seal.set_schedule(regclass, text) IS
+'When a history is verified by itself, and pruned if it has a window: a cron expression of five fields (minute, hour, day of month,
+month, day of week), or of six with the second first. NULL: when pgseal.schedule says so. off: never.
+Example: SELECT seal.set_schedule(''history'', ''30 2 * * SUN'');';
+
 CREATE FUNCTION seal.open_epoch(history regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
     AS 'MODULE_PATHNAME', 'open_epoch_wrapper';

@@ -14,9 +14,17 @@ GRANT EXECUTE ON FUNCTION seal.check_witness(text) TO pgseal_auditor, pgseal_ope
 GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) TO pgseal_auditor, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds TO pgseal_auditor, pgseal_operator, pgseal_admin;
+
+-- A monitoring system reads numbers and names of histories, nothing else.
+GRANT USAGE ON SCHEMA seal TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pg_monitor;
+GRANT SELECT ON seal.metrics, seal.database_metrics TO pg_monitor;
 
 -- Operators verify for the record, prune, and hold.
 GRANT EXECUTE ON FUNCTION seal.verify_and_prune(regclass, boolean) TO pgseal_operator, pgseal_admin;
@@ -28,6 +36,7 @@ GRANT EXECUTE ON FUNCTION seal.accept_clock(text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.set_window(regclass, integer) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.set_schedule(regclass, text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
 -- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
 GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;

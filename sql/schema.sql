@@ -70,7 +70,7 @@ COMMENT ON TABLE seal.journal IS
 'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
 Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
 COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
-COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut or clock.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut, clock or schedule.';
 COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
 COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
 
@@ -100,6 +100,9 @@ CREATE TABLE seal.run (
     record jsonb NOT NULL
 );
 COMMENT ON TABLE seal.run IS 'Every recorded run; the view seal.verification shows them. The journal has the digest of each record. Written by pgseal only.';
+CREATE INDEX ON seal.run ((record ->> 'history_id'), id);
+CREATE INDEX ON seal.run ((record ->> 'history_id'), id)
+    WHERE record ->> 'verdict' IN ('intact', 'intact_in_window') AND record ->> 'findings_new' = '0';
 CREATE SEQUENCE seal.run_id;
 COMMENT ON SEQUENCE seal.run_id IS 'Numbers of runs; a gap is a run that was rolled back.';
 
@@ -109,4 +112,3 @@ SELECT pg_catalog.pg_extension_config_dump('seal.run_id', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.epoch', '');
-

@@ -85,14 +85,19 @@ Example: SELECT seal.acknowledge(''disk failure of 2026-11-02, ticket 4711'', ''
 CREATE FUNCTION seal.status_lines()
     RETURNS TABLE (history text, ok boolean, problem text, chains bigint, entries bigint, key_id text,
                    key_fingerprint text, epoch integer, window_months integer, last_anchor timestamp with time zone,
-                   anchor bigint, unanchored bigint, worker text, not_covered text)
+                   anchor bigint, unanchored bigint, worker text, not_covered text,
+                   last_verified timestamp with time zone, last_verdict text, next_run timestamp with time zone)
     LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
     AS 'MODULE_PATHNAME', 'status_lines_wrapper';
 COMMENT ON FUNCTION seal.status_lines() IS 'Internal: the rows of the view seal.status.';
 
-CREATE VIEW seal.status AS SELECT * FROM seal.status_lines();
+CREATE VIEW seal.status AS
+SELECT history, ok, problem, chains, entries, key_id, key_fingerprint, epoch, window_months, last_anchor, anchor, unanchored, worker,
+       not_covered, last_verified, last_verdict, pg_catalog.now() - last_verified AS verified_age, next_run
+  FROM seal.status_lines();
 COMMENT ON VIEW seal.status IS
-'One row per attached history, without reading it: whether it can be sealed, its chains and entries as far as the server remembers them, the key in force, what is not covered.';
+'One row per attached history, without reading it: whether it can be sealed, its chains and entries as far as the server remembers them, the key in force, what is not covered.
+last_verified, verified_age: the last recorded verification that found nothing new; last_verdict: that of the last one, whatever it found; next_run: what the schedule says.';
 
 CREATE FUNCTION seal.check_setup()
     RETURNS TABLE (item text, ok boolean, problem text, fix text)

@@ -5,10 +5,11 @@
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
 //! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
 //! detach and the guard of definitions, `prune` recorded runs and what they allow to delete, `schedule`
-//! what runs by itself.
+//! what runs by itself, `heartbeat` the numbers by which a monitoring system sees that it does.
 
 mod admin;
 mod command;
+mod heartbeat;
 mod key;
 mod pg;
 mod prune;
@@ -27,7 +28,8 @@ pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["s
 pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
 pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
 pgrx::extension_sql_file!("../sql/prune.sql", name = "prune", requires = ["administration"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["prune"], finalize);
+pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["prune"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["heartbeat"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 #[pg_guard]

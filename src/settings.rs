@@ -1,8 +1,11 @@
-//! Every setting of pgseal. Those of anchors and witnesses can be reloaded, all others are read once,
-//! when the server starts.
+//! Every setting of pgseal. Those of anchors, witnesses and the schedule can be reloaded, all others are read
+//! once, when the server starts.
 
 use crate::pg;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use crate::pg::error::Report;
+use crate::pg::settings::Checked;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode};
+use pgseal_schedule::{Fault, Schedule, Zone};
 use std::ffi::CString;
 use std::time::Duration;
 
@@ -24,6 +27,47 @@ static ANCHOR_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static WITNESS_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.witness_interval`, seconds.
 static WITNESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+/// `pgseal.schedule`: when histories are verified by themselves.
+static SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.schedule_timezone`: whose clocks that means.
+static SCHEDULE_TIMEZONE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// The word for no schedule.
+pub const NO_SCHEDULE: &str = "off";
+
+/// What a schedule can be: a cron expression, or nothing.
+struct ScheduleCheck;
+
+impl Checked for ScheduleCheck {
+    fn check(value: &str) -> Result<(), Report> {
+        match value {
+            "" | NO_SCHEDULE => Ok(()),
+            text => Schedule::parse(text).map(|_| ()).map_err(invalid_schedule),
+        }
+    }
+}
+
+/// Whose clocks a schedule can go by.
+struct ZoneCheck;
+
+impl Checked for ZoneCheck {
+    fn check(value: &str) -> Result<(), Report> {
+        if value.is_empty() || Zone::named(value).is_some() {
+            return Ok(());
+        }
+        let message = format!("unknown time zone \"{value}\" in pgseal.schedule_timezone");
+        Err(Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message).hint(
+            "Write its name in the IANA database, such as 'Europe/Berlin' or 'UTC'; empty means that of log_timezone.",
+        ))
+    }
+}
+
+/// How an expression that cannot be read is refused.
+pub fn invalid_schedule(fault: Fault) -> Report {
+    Report::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, fault.to_string())
+        .detail(fault.detail())
+        .hint(Fault::HINT)
+}
 
 /// Defines the settings; call in `_PG_init`.
 pub fn init() {
@@ -105,6 +149,18 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::UNIT_S,
     );
+    pg::settings::define_checked::<ScheduleCheck>(
+        c"pgseal.schedule",
+        c"Cron expression: when every history is verified, and pruned where it has a window.",
+        c"Five fields, or six with the second first; empty or off: never. seal.set_schedule sets another for one history.",
+        &SCHEDULE,
+    );
+    pg::settings::define_checked::<ZoneCheck>(
+        c"pgseal.schedule_timezone",
+        c"Time zone of pgseal.schedule and seal.set_schedule.",
+        c"A name of the IANA database; empty: that of log_timezone.",
+        &SCHEDULE_TIMEZONE,
+    );
     pg::settings::reserve_prefix(c"pgseal");
 }
 
@@ -147,4 +203,15 @@ pub fn witness_command() -> Option<String> {
 
 pub fn witness_interval() -> Duration {
     Duration::from_secs(WITNESS_INTERVAL.get().max(0) as u64)
+}
+
+/// `pgseal.schedule` as it is written; `None` where nothing is scheduled.
+pub fn schedule() -> Option<String> {
+    text(&SCHEDULE).filter(|text| text != NO_SCHEDULE)
+}
+
+/// Whose clocks schedules go by: those of `pgseal.schedule_timezone`, else of `log_timezone`, else UTC.
+pub fn schedule_zone() -> Zone {
+    let name = text(&SCHEDULE_TIMEZONE).unwrap_or_else(pg::settings::log_timezone);
+    Zone::named(&name).unwrap_or(Zone::UTC)
 }

@@ -22,7 +22,7 @@ from support.clock import Clock, travelling_server
 from support.cluster import Cluster, Settings
 from support.database import Database
 from support.roles import Roles
-from support.servers import Servers, assert_no_alarms
+from support.servers import Servers, watched
 from support.witnessing import AT_ONCE
 
 # Anchors ten times as often as by default: nobody waits long for one, and every test has the worker beside it.
@@ -40,20 +40,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The server that all tests share. A test that restarts it, or changes its settings, takes own_cluster instead."""
-    with Cluster(SHARED) as shared:
+    with watched(SHARED) as shared:
         yield shared
-        assert_no_alarms(shared)
 
 
 @pytest.fixture
 def db(cluster: Cluster) -> Iterator[Database]:
     """A fresh database with the extension, dropped after the test."""
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

@@ -24,13 +24,9 @@ YEAR = timedelta(days=365)
 @pytest.fixture
 def db(travel: tuple[Cluster, Clock]) -> Iterator[Database]:
     """Takes the place of the shared server's database, for `roles` too."""
-    database = travel[0].createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with travel[0].database() as database:
         history(database)
         yield database
-    finally:
-        database.drop()
 
 
 def insert(db: Database, row: int) -> datetime:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.cluster import Cluster, ClusterError
-from support.servers import Servers
+from support.servers import Servers, watched
 
 
 @pytest.fixture
@@ -93,6 +93,19 @@ def test_a_standby_follows_and_a_copy_is_an_older_state(own_cluster: Servers) ->
     primary.psql("INSERT INTO t VALUES (1)")
     own_cluster.adopt(older)
     assert older.psql("SELECT count(*) FROM t").stdout == "0\n"
+
+
+@pytest.mark.parametrize("extension", [True, False])
+def test_a_database_of_a_block_is_dropped_at_its_end(cluster: Cluster, extension: bool) -> None:
+    with cluster.database(extension=extension) as database:
+        assert database.value("SELECT count(*) FROM pg_extension WHERE extname = 'pgseal'") == int(extension)
+    assert cluster.psql(f"SELECT count(*) FROM pg_database WHERE datname = '{database.name}'").stdout == "0\n"
+
+
+def test_the_log_of_a_watched_server_is_read_at_its_end() -> None:
+    with pytest.raises(AssertionError, match="PANIC: not really"), watched(preload=False) as server:
+        server.psql("DO $$ BEGIN RAISE LOG 'PANIC: %', 'not really'; END $$")
+    assert not server.home.exists()
 
 
 def test_the_key_or_a_panic_in_the_log_is_an_alarm() -> None:

@@ -4,7 +4,7 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, clock, detach, guard, hold, preconditions, window};
+use super::{change, clock, detach, guard, hold, preconditions, schedule, window};
 use crate::pg::error::OrRaise;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -36,6 +36,11 @@ fn attach_history(
 #[pg_extern(sql = false, name = "detach")]
 fn detach_history(history: Oid) -> String {
     detach::detach(history.to_u32())
+}
+
+#[pg_extern(sql = false)]
+fn set_schedule(history: Option<Oid>, expression: Option<&str>) -> String {
+    schedule::set(history.ok_or(AdminError::NoTable).or_raise().to_u32(), expression)
 }
 
 #[pg_extern(sql = false)]

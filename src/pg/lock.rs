@@ -1,4 +1,4 @@
-//! The heavyweight lock by which one transaction owns one chain.
+//! Heavyweight locks: by which one transaction owns one chain, and by which one process runs one history.
 
 use pgrx::pg_sys;
 
@@ -81,4 +81,77 @@ pub fn release(lock: ChainLock) {
         pg_sys::CurrentResourceOwner = pg_sys::TopTransactionResourceOwner;
         pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE, false);
     }
+}
+
+/// The lock of whoever verifies a history on record and prunes it. Of the kind of advisory locks, which a worker can
+/// keep over its transactions and which are given back at its end however it ends; no advisory lock of a user has
+/// such a tag.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLock {
+    /// Oid of `seal.run`.
+    pub catalog: u32,
+    /// Oid of the history's table.
+    pub relation: u32,
+}
+
+/// How long a `RunLock` is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The end of the transaction, or of the savepoint that took it.
+    TransactionEnd,
+    /// `release_run`, or the end of the process.
+    Released,
+}
+
+impl RunLock {
+    fn tag(&self) -> pg_sys::LOCKTAG {
+        pg_sys::LOCKTAG {
+            locktag_field1: super::server::database(),
+            locktag_field2: self.catalog,
+            locktag_field3: self.relation,
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
+        }
+    }
+}
+
+/// Takes the lock if nobody else has it; never waits.
+pub fn acquire_run(lock: RunLock, until: Until) -> bool {
+    let tag = lock.tag();
+    let session = until == Until::Released;
+    // SAFETY: inside a transaction, whose current resource owner keeps the lock unless the session does.
+    let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE, session, true) };
+    result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
+}
+
+/// Gives back what this session took with `Until::Released`.
+pub fn release_run(lock: RunLock) {
+    let tag = lock.tag();
+    // SAFETY: a lock that is not held gives a WARNING only.
+    unsafe {
+        pg_sys::LockRelease(&tag, pg_sys::ExclusiveLock as pg_sys::LOCKMODE, true);
+    }
+}
+
+/// Whether somebody holds, or waits for, a lock on a database that connections have to wait for: to drop it, to
+/// copy it, to move it. Call in a transaction.
+pub fn is_database_wanted(database: u32) -> bool {
+    let tag = pg_sys::LOCKTAG {
+        locktag_field1: pg_sys::InvalidOid.to_u32(),
+        locktag_field2: pg_sys::DatabaseRelationId.to_u32(),
+        locktag_field3: database,
+        locktag_field4: 0,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_OBJECT as u8,
+        locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+    };
+    let mode = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    // SAFETY: inside a transaction; the mode is that of a connection that begins, and what is taken is given back.
+    unsafe {
+        if pg_sys::LockAcquire(&tag, mode, false, true) == pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL {
+            return true;
+        }
+        pg_sys::LockRelease(&tag, mode, false);
+    }
+    false
 }

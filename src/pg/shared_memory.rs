@@ -4,10 +4,12 @@
 //! | what | guarded by | written by |
 //! |---|---|---|
 //! | head slots | LWLock `pgseal` 0 | the owner of the chain, at commit; the anchor worker |
-//! | database slots | the same | who commits entries (`dirty`); the anchor worker (the rest) |
+//! | database slots | the same | who commits entries (`dirty`, `plan`); the launcher and its workers (the rest) |
 //! | launcher slot | the same | the launcher and its workers |
+//! | counters | none: atomics | whoever counts, see `counters` |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
+use super::counters::{self, Counters};
 use super::{clock, server};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
@@ -21,6 +23,7 @@ const HEADS: &CStr = c"pgseal heads";
 const RUNS: &CStr = c"pgseal verification runs";
 const DATABASES: &CStr = c"pgseal databases";
 const LAUNCHER: &CStr = c"pgseal launcher";
+const COUNTERS: &CStr = c"pgseal counters";
 
 /// Which chain a slot is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,44 @@ pub struct DatabaseSlot {
     pub witnessing_since: i64,
     /// What the witness command complained about the last time; empty: nothing.
     pub witness_trouble: Text<252>,
+    /// When the run worker is needed next, µs since 2000-01-01 UTC; 0: not known, `i64::MAX`: never.
+    pub next_run: i64,
+    /// Counts what may have changed `next_run`: whoever computed it meanwhile computed it from what was before.
+    pub plan: u32,
+    /// No run worker is started before, µs since 2000-01-01 UTC.
+    pub run_not_before: i64,
+    /// Since when a run worker is being started or at work, µs since 2000-01-01 UTC; 0: none is.
+    pub running_since: i64,
+    /// Its process id; 0: there is none yet, or no more.
+    pub run_pid: i32,
+    /// The history that it is verifying; zero: none. It stays when the worker is ended amid that.
+    pub running: [u8; 16],
+    /// When the newest scheduled run of any history began and ended, µs since 2000-01-01 UTC; 0: none did since the
+    /// server's start.
+    pub last_run_started: i64,
+    pub last_run_finished: i64,
+    /// What went wrong with runs the last time; empty: nothing.
+    pub run_trouble: Text<252>,
+    /// Histories whose run could not be made and has to wait.
+    pub postponed: [Postponed; MAX_POSTPONED],
+}
+
+/// How many histories of a database can wait for another try without keeping the others waiting.
+pub const MAX_POSTPONED: usize = 8;
+
+/// A history whose run is tried again later. All zero: free.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Postponed {
+    pub history: [u8; 16],
+    /// How often in a row it failed; 0: somebody else was running it.
+    pub failures: u32,
+    /// It is not tried before, µs since 2000-01-01 UTC.
+    pub not_before: i64,
+}
+
+impl Postponed {
+    pub const FREE: Postponed = Postponed { history: [0; 16], failures: 0, not_before: 0 };
 }
 
 impl DatabaseSlot {
@@ -122,7 +163,23 @@ impl DatabaseSlot {
         line: Text::EMPTY,
         witnessing_since: 0,
         witness_trouble: Text::EMPTY,
+        next_run: 0,
+        plan: 0,
+        run_not_before: 0,
+        running_since: 0,
+        run_pid: 0,
+        running: [0; 16],
+        last_run_started: 0,
+        last_run_finished: 0,
+        run_trouble: Text::EMPTY,
+        postponed: [Postponed::FREE; MAX_POSTPONED],
     };
+
+    /// Makes the next visit find out anew when the run worker is needed.
+    pub fn plan_again(&mut self) {
+        self.next_run = 0;
+        self.plan = self.plan.wrapping_add(1);
+    }
 }
 
 /// A short text in shared memory.
@@ -160,6 +217,10 @@ pub struct LauncherSlot {
     pub since: i64,
     /// Why it could not start a worker the last time; empty: it could.
     pub trouble: Text<252>,
+    /// The schedule and the time zone that the settings had when it last looked.
+    pub schedule: Text<252>,
+    /// Since when they are so, µs since 2000-01-01 UTC; 0: since before the server's start.
+    pub scheduled_since: i64,
 }
 
 /// Everything that the lock guards.
@@ -216,7 +277,7 @@ unsafe extern "C-unwind" fn request() {
         if let Some(Some(previous)) = PREVIOUS_REQUEST.get() {
             previous();
         }
-        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>();
+        let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>() + counters::SIZE;
         pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
@@ -236,6 +297,7 @@ unsafe extern "C-unwind" fn startup() {
         let runs = area::<RunSlot>(RUNS, run_slots());
         let databases = area::<DatabaseSlot>(DATABASES, MAX_DATABASES);
         let launcher = area::<LauncherSlot>(LAUNCHER, 1);
+        counters::place(area::<Counters>(COUNTERS, counters::DATABASES));
         pg_sys::LWLockRelease(guard);
         DATABASE_SLOTS.store(databases, Ordering::Relaxed);
         LAUNCHER_SLOT.store(launcher, Ordering::Relaxed);
@@ -353,6 +415,40 @@ pub fn become_launcher(pid: i32) {
     });
     // SAFETY: the callback is a function of this library, which is never unloaded.
     unsafe { pg_sys::on_shmem_exit(Some(launcher_ends), pg_sys::Datum::null()) }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn run_worker_ends(_code: i32, database: pg_sys::Datum) {
+    // SAFETY: this process's id, fixed since its start.
+    let pid = unsafe { pg_sys::MyProcPid };
+    change_database(database.value() as u32, |slot| {
+        if slot.run_pid != pid {
+            return;
+        }
+        slot.run_pid = 0;
+        if slot.running_since != 0 {
+            slot.running_since = 0;
+            let now = clock::now();
+            // Whoever ended it to make way has said so, and when it is tried again.
+            if slot.run_not_before <= now {
+                slot.run_not_before = now + RETRY_AFTER_END;
+                slot.run_trouble.set("the run worker ended before it was done");
+            }
+        }
+    });
+    wake_launcher();
+}
+
+/// How long after the end of a run worker amid its work the next is started, µs.
+const RETRY_AFTER_END: i64 = 60_000_000;
+
+/// Makes this process the run worker of a database, until it exits.
+pub fn become_run_worker(database: u32) {
+    // SAFETY: this process's id, fixed since its start.
+    let pid = unsafe { pg_sys::MyProcPid };
+    change_database(database, |slot| slot.run_pid = pid);
+    // SAFETY: the callback is a function of this library, which is never unloaded.
+    unsafe { pg_sys::on_shmem_exit(Some(run_worker_ends), pg_sys::Datum::from(database)) }
 }
 
 /// The run slot of this backend, or of the leader for a parallel worker.

@@ -1,17 +1,24 @@
-//! Background workers: the static launcher, and one dynamic worker at a time for a database.
+//! Background workers: the static launcher, and its dynamic workers: one at a time that anchors, one for a database
+//! that runs what is scheduled, and those of the witness.
 
+use super::lock;
 use super::relation::Relation;
 use super::scan;
 use super::shared_memory;
-use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use pgrx::bgworkers::{
+    BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, SignalWakeFlags,
+};
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgTryBuilder, pg_sys};
+use std::ffi::{CString, c_int};
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// What the two kinds of workers do.
+/// What the kinds of workers do.
 pub struct Work {
     /// The launcher's whole life.
     pub launch: fn(),
@@ -19,6 +26,13 @@ pub struct Work {
     pub visit: fn(),
     /// Hands the line of this database to the witness; in no database itself.
     pub witness: fn(u32),
+    /// Runs what is due in the database that the worker is connected to.
+    pub run: fn(),
+}
+
+unsafe extern "C-unwind" {
+    /// The server's own SIGTERM handler: the process ends at the next check for interrupts.
+    fn die(signal: c_int);
 }
 
 static WORK: OnceLock<Work> = OnceLock::new();
@@ -75,6 +89,62 @@ pub extern "C-unwind" fn pgseal_anchor_worker(argument: pg_sys::Datum) {
     }
 }
 
+/// Main function of a worker that runs what is scheduled; the argument is the database's oid.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pgseal_run_worker(argument: pg_sys::Datum) {
+    // SAFETY: the main function of a worker, signals are still blocked: `die` is what sessions of clients have.
+    unsafe { end_at_once_on_sigterm() }
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
+    let database = pg_sys::Oid::from(argument.value() as u32);
+    shared_memory::become_run_worker(database.to_u32());
+    // SAFETY: the main function of a worker that asked for a database connection, called once.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(
+            database,
+            pg_sys::InvalidOid,
+            pg_sys::BGWORKER_BYPASS_ALLOWCONN,
+        );
+    }
+    if let Some(work) = WORK.get() {
+        (work.run)();
+    }
+}
+
+#[cfg(not(feature = "pg18"))]
+unsafe fn end_at_once_on_sigterm() {
+    // SAFETY: a signal handler of the server.
+    unsafe {
+        pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(die));
+    }
+}
+
+#[cfg(feature = "pg18")]
+unsafe fn end_at_once_on_sigterm() {
+    // SAFETY: a signal handler of the server.
+    unsafe { pg_sys::pqsignal_be(pg_sys::SIGTERM as c_int, Some(die)) }
+}
+
+/// Starts a worker that runs what is due in this database; `false` if none could be started. Nobody waits for it.
+pub fn start_run(database: u32) -> bool {
+    BackgroundWorkerBuilder::new("pgseal run worker")
+        .set_type("pgseal run worker")
+        .set_library("pgseal")
+        .set_function("pgseal_run_worker")
+        .enable_spi_access()
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .set_restart_time(None)
+        .set_argument(pg_sys::Oid::from(database).into_datum())
+        .load_dynamic()
+        .is_ok()
+}
+
+/// Asks a worker of this server to end.
+pub fn end(pid: i32) {
+    // One that ended meanwhile needs nothing.
+    let _ = signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
+}
+
 /// Main function of a worker that runs the witness command; the argument is the database's oid.
 #[pg_guard]
 #[unsafe(no_mangle)]
@@ -116,7 +186,7 @@ pub fn wait(limit: Duration) -> bool {
 }
 
 /// Reads the configuration again if the server asked for it.
-fn reload_configuration() -> bool {
+pub fn reload_configuration() -> bool {
     let asked = BackgroundWorker::sighup_received();
     if asked {
         // SAFETY: the main loop of a worker, outside any transaction.
@@ -131,8 +201,9 @@ pub fn is_to_end() -> bool {
     unsafe { (&raw const pg_sys::ShutdownRequestPending).read_volatile() != 0 }
 }
 
-/// Starts a worker for this database and waits until it has ended; `false` if none could be started.
-pub fn run_in(database: u32) -> bool {
+/// Starts a worker for this database and waits until it has ended; `false` if none could be started. Meanwhile
+/// calls `beside` now and then, which says how soon to call it again.
+pub fn visit(database: u32, mut beside: impl FnMut() -> Duration) -> bool {
     let started = BackgroundWorkerBuilder::new("pgseal anchor worker")
         .set_type("pgseal anchor worker")
         .set_library("pgseal")
@@ -144,10 +215,42 @@ pub fn run_in(database: u32) -> bool {
         // SAFETY: this process's id, fixed since its start.
         .set_notify_pid(unsafe { pg_sys::MyProcPid })
         .load_dynamic();
-    match started {
-        Ok(worker) => worker.wait_for_shutdown().is_ok(),
-        Err(_) => false,
+    let Ok(worker) = started else { return false };
+    loop {
+        if let Err(BackgroundWorkerStatus::Stopped) = worker.pid() {
+            return true;
+        }
+        let goes_on = BackgroundWorker::wait_latch(Some(beside()));
+        // Asked to end, it waits for its worker, which was asked too; without the server there is none.
+        if !goes_on && !is_to_end() {
+            return false;
+        }
     }
+}
+
+/// Runs `work` in a transaction and commits it; an ERROR is rolled back and handed back as its message, and the
+/// process goes on.
+pub fn attempt<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    PgTryBuilder::new(AssertUnwindSafe(|| Ok(BackgroundWorker::transaction(AssertUnwindSafe(work)))))
+        .catch_others(|error| {
+            // SAFETY: outside of whatever failed, as the server's own loops do after an ERROR, which was copied.
+            unsafe { pg_sys::AbortOutOfAnyTransaction() }
+            Err(message(&error))
+        })
+        .execute()
+}
+
+/// Shows in `pg_stat_activity` what this worker does.
+pub fn announce(what: &str) {
+    if let Ok(what) = CString::new(what) {
+        // SAFETY: copies the text into this process's entry.
+        unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, what.as_ptr()) }
+    }
+}
+
+/// Whether somebody wants the database for himself: to drop it, to copy it, to move it.
+pub fn is_database_wanted(database: u32) -> bool {
+    transaction(|| lock::is_database_wanted(database), |_| {})
 }
 
 /// Runs `work` in a transaction and commits it; an ERROR is handed to `on_error` as its message, and

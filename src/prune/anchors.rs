@@ -7,14 +7,28 @@ use crate::pg::{clock, spi, user};
 use crate::record::anchor;
 use crate::record::cut::{self, Cut, Span};
 use crate::record::journal::{self, Act, Note};
+use crate::record::journaled;
 use crate::record::overall::{self, Overall};
+use crate::record::registry::{self, Registration};
+use crate::verify::run::window_start;
 use pgseal_chain::Mac;
 use serde_json::json;
 use std::collections::BTreeMap;
 
+/// Deletes the anchors that no history needs any more, after a run that found nothing wrong with them: if
+/// every history of this database has a window, those from before the widest.
+pub fn remove_if_unneeded(run: i64) {
+    let attached: Vec<Registration> = registry::registrations().into_iter().filter(Registration::is_attached).collect();
+    let journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let months = attached.iter().map(|row| journaled.get(&row.history)?.window_months).collect::<Option<Vec<i32>>>();
+    if let Some(widest) = months.and_then(|months| months.into_iter().max()) {
+        remove(run, window_start(widest));
+    }
+}
+
 /// Deletes the anchors from before this time (µs since 2000-01-01 UTC), but for the last complete one
-/// and all that follow it; says how many.
-pub fn remove(run: i64, before: i64) -> u64 {
+/// and all that follow it.
+fn remove(run: i64, before: i64) {
     let overall = overall::of(&journal::acts(Sees::Stored));
     let spans: BTreeMap<String, Span> = anchor::chains(Sees::Stored)
         .into_iter()
@@ -24,12 +38,12 @@ pub fn remove(run: i64, before: i64) -> u64 {
         })
         .collect();
     if spans.is_empty() {
-        return 0;
+        return;
     }
     for (chain, span) in &spans {
         delete(chain, span).or_raise();
     }
-    let count = spans.values().map(Span::entries).sum();
+    let count: u64 = spans.values().map(Span::entries).sum();
     journal::note(Note {
         act: Act::Cut,
         history: None,
@@ -37,7 +51,6 @@ pub fn remove(run: i64, before: i64) -> u64 {
         sentence: format!("run {run} pruned {count} anchors from before {}", clock::text(before)),
         details: json!({"run": run, "anchors": cut::to_json(&spans)}),
     });
-    count
 }
 
 /// What may go of a chain of anchors.

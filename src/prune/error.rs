@@ -11,8 +11,6 @@ pub enum PruneError {
     Changed { table: String, chain: String, what: String },
     #[error("anchors changed while they were being pruned")]
     AnchorsChanged { chain: String },
-    #[error("history \"{table}\" is being verified and pruned by another session")]
-    Busy { table: String },
     #[error("cannot prune while the server only replays")]
     InRecovery,
 }
@@ -27,9 +25,6 @@ impl From<PruneError> for Report {
             PruneError::AnchorsChanged { chain } => Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, message)
                 .detail(format!("Their chain: {chain}. None of them was deleted."))
                 .hint("Run: SELECT * FROM seal.findings()."),
-            PruneError::Busy { .. } => Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, message)
-                .detail("Two runs of one history never overlap.")
-                .hint("Wait until it is done: SELECT * FROM seal.verification ORDER BY run DESC LIMIT 1."),
             PruneError::InRecovery => Report::new(PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION, message)
                 .hint("Run it on the primary; here: SELECT * FROM seal.verify_history()."),
         }

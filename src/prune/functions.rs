@@ -1,12 +1,12 @@
 //! `seal.verify_and_prune`. Its definition, comment and grants stand in `sql/prune.sql`.
 
+use super::anchors;
 use super::run::{self, Recorded};
 use crate::key;
 use crate::pg::error::OrRaise;
 use crate::pg::jsonb::Jsonb;
 use crate::pg::spi;
 use crate::record::cut::Span;
-use crate::record::runs::How;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::Oid;
@@ -35,12 +35,12 @@ fn verify_and_prune(
     ),
 > {
     key::current().or_raise();
-    let mut runs = run::verify(history.map(Oid::to_u32), How::Manual, dry_run);
+    let mut runs = run::verify(history.map(Oid::to_u32), dry_run);
     // What locks a table as a whole comes last.
     runs.sort_by_key(|recorded| recorded.plan.as_ref().is_ok_and(|plan| !plan.partitions.is_empty()));
     let removed: Vec<BTreeMap<String, Span>> = runs.iter_mut().map(remove).collect();
-    if history.is_none() && !dry_run {
-        run::prune_anchors(&runs);
+    if let Some(run) = runs.iter().filter(|recorded| recorded.findings == 0).filter_map(|recorded| recorded.run).max() {
+        anchors::remove_if_unneeded(run);
     }
     TableIterator::new(runs.into_iter().zip(removed).map(|(recorded, removed)| {
         let (pruned, cuts) = match (&recorded.plan, recorded.run) {

@@ -52,6 +52,10 @@ impl Plan {
         self.targets.iter().map(|(chain, target)| target.saturating_sub(self.position(chain))).sum()
     }
 
+    pub fn is_done(&self) -> bool {
+        self.entries() == 0
+    }
+
     /// Whether settings and cuts are still what the plan was made from: it is carried out in several
     /// transactions.
     pub fn is_current(&self) -> bool {

@@ -4,20 +4,24 @@ use super::error::PruneError;
 use super::plan::{self, Plan};
 use super::{anchors, partitions, rows};
 use crate::pg::error::Report;
-use crate::pg::lock::{self, ChainLock};
 use crate::pg::{clock, relation, server, spi};
 use crate::record::cut::{self, Span};
+use crate::record::identity::uuid_text;
 use crate::record::journal::{self, Act, Note};
 use crate::record::registry::{self, Registration};
 use crate::record::runs::{self, How};
-use crate::record::tables::Table;
+use crate::schedule::exclusive;
 use crate::verify::acknowledge;
 use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
 use crate::verify::run::Outcome;
-use pgseal_chain::{Finding, Verdict};
+use pgrx::PgSqlErrorCode;
+use pgseal_chain::{Finding, HistoryId, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// How many entries go in one of several transactions.
+const PART: u64 = 100_000;
 
 /// How many findings a record lists; it counts all.
 const MAX_RECORDED: usize = 1_000;
@@ -44,30 +48,47 @@ pub struct Recorded {
 
 /// Verifies what is asked and records it, one run for each history, unless `dry`. Raises where a
 /// history is in another run.
-pub fn verify(asked: Option<u32>, how: How, dry: bool) -> Vec<Recorded> {
+pub fn verify(asked: Option<u32>, dry: bool) -> Vec<Recorded> {
     if server::in_recovery() {
         Report::from(PruneError::InRecovery).raise();
     }
     let root = asked.map(relation::root_of);
     let is_asked = |row: &&Registration| row.is_attached() && root.is_none_or(|root| row.relation == root);
     for history in registry::registrations().iter().filter(is_asked) {
-        if !lock(history.relation) {
-            Report::from(PruneError::Busy { table: relation::name_of(history.relation) }).raise();
-        }
+        exclusive::hold_until_transaction_end(history.relation);
     }
     let started = clock::now();
     let question = Question { tenant: None, history: asked, witness: None };
     let outcomes = question.outcomes();
-    outcomes.iter().map(|outcome| judge(&question, outcome, how, started, dry)).collect()
+    let asked = Asked { how: How::Manual, history: None, started, dry };
+    outcomes.iter().map(|outcome| judge(&question, outcome, asked)).collect()
 }
 
-/// Makes this transaction the only one that verifies and prunes the history.
-fn lock(relation: u32) -> bool {
-    let Some(catalog) = Table::Run.oid() else { return true };
-    lock::acquire(ChainLock { catalog, relation, number: 0 }, false)
+/// Verifies a history because its schedule says so, and records that. Nobody else runs it.
+pub fn verify_scheduled(history: HistoryId) -> Recorded {
+    let started = clock::now();
+    let Some(row) = registry::registrations().into_iter().find(|row| row.history == history) else {
+        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "its row was removed from seal.history").raise()
+    };
+    let question = Question { tenant: None, history: Some(row.relation), witness: None };
+    let Some(outcome) = question.outcomes().into_iter().next() else {
+        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "it was detached meanwhile").raise()
+    };
+    judge(&question, &outcome, Asked { how: How::Schedule, history: Some(history), started, dry: false })
 }
 
-fn judge(question: &Question<'_>, outcome: &Outcome, how: How, started: i64, dry: bool) -> Recorded {
+/// How a run came about.
+#[derive(Clone, Copy)]
+struct Asked {
+    how: How,
+    /// The history that was asked for, whether it could be read or not.
+    history: Option<HistoryId>,
+    /// µs since 2000-01-01 UTC.
+    started: i64,
+    dry: bool,
+}
+
+fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
     let verdict = question.verdict(outcome);
     let recorded = Recorded {
         run: None,
@@ -79,19 +100,20 @@ fn judge(question: &Question<'_>, outcome: &Outcome, how: How, started: i64, dry
         window_start: outcome.window_start,
         plan: plan::of(outcome, verdict),
     };
-    let run = (!dry).then(|| record(outcome, &recorded, how, started));
+    let run = (!asked.dry).then(|| record(outcome, &recorded, asked));
     Recorded { run, ..recorded }
 }
 
-fn record(outcome: &Outcome, recorded: &Recorded, how: How, started: i64) -> i64 {
-    let time = |micros: i64| clock::text(micros);
+fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
     let who = spi::value(spi::execute("SELECT pg_catalog.session_user()"));
     let found: Vec<Value> = outcome.findings.list.iter().take(MAX_RECORDED).map(finding).collect();
+    let history = asked.history.or(outcome.subject.as_ref().map(|subject| subject.history));
     let record = json!({
         "history": outcome.table,
-        "started": time(started),
-        "finished": time(clock::now()),
-        "how": how.as_str(),
+        "history_id": history.map(|history| uuid_text(&history.0)),
+        "started": asked.started,
+        "finished": clock::now(),
+        "how": asked.how.as_str(),
         "who": who,
         "verdict": recorded.verdict.as_str(),
         "entries": recorded.entries,
@@ -99,15 +121,14 @@ fn record(outcome: &Outcome, recorded: &Recorded, how: How, started: i64) -> i64
         "findings_new": recorded.findings_new,
         "findings_before_window": outcome.findings.before_window,
         "window_months": outcome.subject.as_ref().and_then(|subject| subject.window_months),
-        "window_start": outcome.window_start.map(time),
+        "window_start": outcome.window_start,
         "found": found,
         "keys": outcome.subject.as_ref().map(|subject| subject.keys.clone()).unwrap_or_default(),
         "basis": outcome.basis,
         "host": server::host_name(),
         "version": env!("CARGO_PKG_VERSION"),
     });
-    let history = outcome.subject.as_ref().map(|subject| subject.history);
-    runs::record(history, &outcome.table, &record, how, recorded.verdict.as_str())
+    runs::record(history, &outcome.table, &record, asked.how, recorded.verdict.as_str(), asked.started)
 }
 
 fn finding(finding: &Finding<RowKey>) -> Value {
@@ -123,6 +144,21 @@ fn finding(finding: &Finding<RowKey>) -> Value {
         "found": finding.found,
         "detail": finding.detail,
     })
+}
+
+/// Deletes a part of what the run allows to delete; whether nothing is left to do. For several transactions,
+/// each with its cut.
+pub fn prune_some(recorded: &mut Recorded) -> bool {
+    let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return true };
+    if !plan.is_current() {
+        recorded.plan = Err("the window, a hold or a cut was changed meanwhile".to_owned());
+        return true;
+    }
+    let is_over = prune(run, plan, PART).is_none_or(|removed| removed.is_empty()) || plan.is_done();
+    if is_over && recorded.findings == 0 {
+        anchors::remove_if_unneeded(run);
+    }
+    is_over
 }
 
 /// Deletes up to about `limit` entries and journals the cuts; says what went. `None`: what should go is
@@ -147,15 +183,4 @@ pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, S
         });
     }
     Some(removed)
-}
-
-/// Deletes the anchors that no history needs any more, if every history of this database has a window
-/// and these runs found nothing in the anchors; says how many.
-pub fn prune_anchors(runs: &[Recorded]) -> u64 {
-    let attached = registry::registrations().into_iter().filter(Registration::is_attached).count();
-    let starts: Vec<i64> = runs.iter().filter(|run| run.findings == 0).filter_map(|run| run.window_start).collect();
-    match (runs.iter().filter_map(|run| run.run).max(), starts.iter().min()) {
-        (Some(run), Some(start)) if starts.len() == attached && runs.len() == attached => anchors::remove(run, *start),
-        _ => 0,
-    }
 }

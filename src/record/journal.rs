@@ -49,9 +49,11 @@ pub enum Act {
     Cut,
     /// What the clock did was accepted.
     Clock,
+    /// A history got a schedule of its own, or follows `pgseal.schedule` again.
+    Schedule,
 }
 
-const ACTS: [Act; 11] = [
+const ACTS: [Act; 12] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -63,6 +65,7 @@ const ACTS: [Act; 11] = [
     Act::Verify,
     Act::Cut,
     Act::Clock,
+    Act::Schedule,
 ];
 
 impl Act {
@@ -79,6 +82,7 @@ impl Act {
             Act::Verify => "verify",
             Act::Cut => "cut",
             Act::Clock => "clock",
+            Act::Schedule => "schedule",
         }
     }
 

@@ -6,6 +6,7 @@ use super::live::LiveDefinition;
 use super::registry::{Registration, StoredEpoch};
 use crate::record::cut::{self, Cut};
 use crate::record::epoch;
+use crate::record::runs::How;
 use pgseal_chain::HistoryId;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,6 +40,12 @@ pub struct Journaled {
     pub definition: LiveDefinition,
     /// By fingerprint of the finding.
     pub acknowledged: BTreeMap<String, Acknowledgement>,
+    /// Its own schedule, which may be `off`; `None`: it follows `pgseal.schedule`.
+    pub schedule: Option<String>,
+    /// When that was set the last time, µs since 2000-01-01 UTC; 0: never.
+    pub scheduled_at: i64,
+    /// When its newest recorded run by schedule began, µs since 2000-01-01 UTC.
+    pub scheduled_run: Option<i64>,
     /// Ids and times of detachment of histories that the same table was before.
     pub earlier: Vec<String>,
     /// The last pruned entry of each chain.
@@ -87,6 +94,11 @@ pub fn detach_details(registration: &Registration) -> Value {
     json!({"detached_at": registration.detached_at, "detached_by": registration.detached_by})
 }
 
+/// Details of a schedule that was set; `None`: that of `pgseal.schedule`.
+pub fn schedule_details(schedule: Option<&str>) -> Value {
+    json!({"schedule": schedule})
+}
+
 /// Every history that the journal mentions. `acts` come in their order.
 pub fn histories(acts: &[Entry]) -> BTreeMap<HistoryId, Journaled> {
     let mut found: BTreeMap<HistoryId, Journaled> = BTreeMap::new();
@@ -123,7 +135,14 @@ impl Journaled {
                 self.holds.remove(&text(&details["tenant"]));
             }
             Act::Cut => cut::take_over(&mut self.cuts, &details["chains"]),
-            // Of the whole database, see `Overall`.
+            Act::Schedule => {
+                self.schedule = text(&details["schedule"]);
+                self.scheduled_at = act.at;
+            }
+            Act::Verify if details["how"] == How::Schedule.as_str() => {
+                self.scheduled_run = details["started"].as_i64().or(self.scheduled_run);
+            }
+            // The rest is of the whole database, see `Overall`.
             Act::Verify | Act::Clock => {}
         }
     }

@@ -62,8 +62,8 @@ pub fn stored(sees: Sees) -> Vec<Run> {
     found
 }
 
-/// Stores a record and journals its digest; returns the run's number.
-pub fn record(history: Option<HistoryId>, table: &str, record: &Value, how: How, verdict: &str) -> i64 {
+/// Stores a record and journals its digest; returns the run's number. `started` in µs since 2000-01-01 UTC.
+pub fn record(history: Option<HistoryId>, table: &str, record: &Value, how: How, verdict: &str, started: i64) -> i64 {
     let mut run = Run { id: 0, record: spi::jsonb_text(record) };
     user::with_rights_of(user::extension_owner(), || {
         let id = spi::value(spi::execute("SELECT pg_catalog.nextval('seal.run_id')"));
@@ -79,7 +79,13 @@ pub fn record(history: Option<HistoryId>, table: &str, record: &Value, how: How,
         history,
         table: Some(table.to_owned()),
         sentence: format!("run {} of {table} ({}): {verdict}", run.id, how.as_str()),
-        details: json!({"run": run.id, "how": how.as_str(), "verdict": verdict, "digest": run.digest()}),
+        details: json!({
+            "run": run.id,
+            "how": how.as_str(),
+            "verdict": verdict,
+            "started": started,
+            "digest": run.digest(),
+        }),
     });
     run.id
 }

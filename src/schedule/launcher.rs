@@ -3,7 +3,8 @@
 //! A worker ends when it is done: one that stayed connected would be in the way of DROP DATABASE.
 //! A commit wakes the launcher only if its database was not marked yet; otherwise it sleeps.
 
-use super::witness;
+use super::{runs, witness};
+use crate::pg::counters;
 use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
 use crate::pg::worker;
@@ -28,6 +29,7 @@ struct Visited {
 /// The launcher's life.
 pub fn run() {
     let mut visited = BTreeMap::new();
+    runs::note_settings();
     // What was sealed before the server started is in no memory: each database is looked at once.
     for database in worker::databases() {
         if worker::is_to_end() {
@@ -36,8 +38,10 @@ pub fn run() {
         visit(database, &mut visited);
     }
     loop {
+        runs::note_settings();
         let mut sleep = LONGEST_SLEEP;
         for slot in slots() {
+            sleep = runs::tend(&slot).unwrap_or(LONGEST_SLEEP).min(sleep);
             if witness::is_waiting(&slot) {
                 witness::start(slot.database);
             }
@@ -64,6 +68,11 @@ fn slots() -> Vec<DatabaseSlot> {
     found
 }
 
+/// Starts and looks after run workers, and says when to look again.
+fn tend_runs() -> Duration {
+    slots().iter().filter_map(runs::tend).min().unwrap_or(LONGEST_SLEEP)
+}
+
 /// How long to wait before this database is visited; `None`: there is nothing to do.
 fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
     let since = visited.map(|visited| visited.last.elapsed());
@@ -71,12 +80,14 @@ fn due_in(slot: &DatabaseSlot, visited: Option<&Visited>) -> Option<Duration> {
     let anchor = slot.dirty.then(|| wait(settings::anchor_interval()));
     let retry = slot.pending.then(|| wait(visited.map_or(FIRST_RETRY, |visited| visited.retry)));
     let witness = witness::due_in(slot).map(|due| due.max(wait(FIRST_RETRY)));
-    [anchor, retry, witness].into_iter().flatten().min()
+    let plan = (slot.next_run == 0).then(|| wait(settings::anchor_interval()));
+    [anchor, retry, witness, plan].into_iter().flatten().min()
 }
 
 fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
     if !worker::databases().contains(&database) {
         shared_memory::change_database(database, |slot| *slot = DatabaseSlot::FREE);
+        counters::forget(|known| known == database);
         visited.remove(&database);
         return;
     }
@@ -84,7 +95,7 @@ fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
     let worked_at = || shared_memory::database(database, |slot| slot.worked_at);
     let before = worked_at();
     let called = shared_memory::database(database, |slot| slot.dirty) == Some(true);
-    let started = worker::run_in(database);
+    let started = worker::visit(database, tend_runs);
     note_start(started);
     let failed = !started || (before.is_some() && worked_at() == before);
     let pending = shared_memory::change_database(database, |slot| {

@@ -1,13 +1,22 @@
-//! What runs by itself: the launcher, and the worker that writes anchors, and the witness.
+//! What runs by itself: the launcher, the worker that writes anchors, the witness, and the worker that verifies
+//! histories when their schedule says so.
 
+mod alarm;
+pub mod exclusive;
 mod launcher;
+mod plan;
+mod runner;
+mod runs;
+mod state;
 mod survey;
 mod witness;
 mod work;
+
+pub use state::{state, state_text};
 
 use crate::pg::worker::{self, Work};
 
 /// Registers the launcher; call in `_PG_init`.
 pub fn init() {
-    worker::register(Work { launch: launcher::run, visit: work::visit, witness: witness::tell });
+    worker::register(Work { launch: launcher::run, visit: work::visit, witness: witness::tell, run: runner::work });
 }

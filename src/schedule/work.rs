@@ -1,7 +1,7 @@
-//! One visit of the worker to a database: what changed is anchored, the witness is told.
+//! One visit of the worker to a database: what changed is anchored, the witness is told, the next run is planned.
 
 use super::survey::Survey;
-use super::witness;
+use super::{runner, witness};
 use crate::key;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
@@ -69,6 +69,7 @@ pub fn visit() {
         }
         Outcome::Made(made) => publish(*made),
     }
+    runner::plan_if_unknown();
 }
 
 fn publish(made: Made) {

@@ -1,6 +1,7 @@
 //! Why a row cannot be sealed.
 
 use crate::key::KeyFault;
+use crate::pg::counters::{self, Counted};
 use crate::pg::error::Report;
 use crate::pg::spi::literal;
 use pgrx::PgSqlErrorCode;
@@ -39,6 +40,29 @@ pub enum SealError {
 }
 
 impl SealError {
+    /// Ends the statement that inserts the row, and counts that.
+    pub fn refuse(self) -> ! {
+        counters::count(self.counted(), 1);
+        Report::from(self).raise()
+    }
+
+    fn counted(&self) -> Counted {
+        match self {
+            SealError::NoKey { .. } => Counted::KeyErrors,
+            SealError::NotAttached { .. }
+            | SealError::ColumnsDiffer { .. }
+            | SealError::NoIndex { .. }
+            | SealError::LaterTrigger { .. }
+            | SealError::WrongEvent { .. }
+            | SealError::BadChainName { .. } => Counted::DefinitionErrors,
+            SealError::Altered { .. } | SealError::NoAnchors | SealError::ForeignRow { .. } => Counted::RecordErrors,
+            SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } | SealError::NoChain { .. } => {
+                Counted::CapacityErrors
+            }
+            SealError::SuppliedSealColumn { .. } => Counted::InputErrors,
+        }
+    }
+
     fn code(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode::*;
         match self {

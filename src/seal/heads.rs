@@ -224,7 +224,9 @@ pub fn forget(histories: &[HistoryId]) {
             }
         }
         if let Some(slot) = databases.iter_mut().find(|slot| slot.database == database) {
-            *slot = DatabaseSlot { database, ..DatabaseSlot::FREE };
+            // A run worker that is still there is looked after until it has left.
+            let (running_since, run_pid) = (slot.running_since, slot.run_pid);
+            *slot = DatabaseSlot { database, running_since, run_pid, ..DatabaseSlot::FREE };
         }
     });
 }

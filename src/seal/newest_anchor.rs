@@ -2,6 +2,7 @@
 //! that there is something to anchor.
 
 use super::error::SealError;
+use crate::pg::counters;
 use crate::pg::shared_memory::{self, DatabaseSlot, MAX_DATABASES, Shared};
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, server};
@@ -89,6 +90,7 @@ fn free_dropped() {
             *slot = DatabaseSlot::FREE;
         }
     });
+    counters::forget(|database| !server::database_exists(database));
 }
 
 /// Marks a database as having something to anchor; `true` if it was not marked yet. Called with the

@@ -6,6 +6,7 @@ use super::heads::{self, Head, Remembered, Slot};
 use super::newest_anchor::{self, NewestAnchor};
 use super::plan::{self, SealPlan};
 use super::reload;
+use crate::pg::counters::{self, Counted};
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::server;
@@ -58,6 +59,7 @@ pub fn own(plan: &SealPlan, preferred: u32, excluded: &[u32]) -> Result<Granted,
         }
     }
     let Some(number) = usable.first().copied() else { return Err(SealError::NoChain { table: plan.table.clone() }) };
+    counters::count(Counted::ChainWaits, 1);
     match try_own(plan, number, true)? {
         Some(granted) => Ok(granted),
         // Closed while we waited: the others, or one more, are left.
@@ -151,6 +153,7 @@ fn entries_are_gone(table: &str, chain: &str, found: u64, known: u64) {
 /// Ends a chain at whose next position a foreign row stands.
 pub fn close(plan: &SealPlan, name: &str, slot: Slot) {
     heads::close(slot);
+    counters::count(Counted::ChainsClosed, 1);
     Report::new(
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
         format!("chain {name} of history \"{}\" takes no more entries", plan.table),

@@ -13,7 +13,7 @@ use super::newest_anchor::NewestAnchor;
 use super::ownership::{self, Granted};
 use super::plan::SealPlan;
 use super::stored::{self, Fate, Place};
-use crate::pg::error::OrRaise;
+use crate::pg::counters::{self, Counted};
 use crate::pg::executor;
 use crate::pg::shared_memory;
 use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
@@ -136,6 +136,9 @@ impl Transaction {
             let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.slot.chain()).collect();
             let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.history).copied().unwrap_or(0));
             let granted = ownership::own(plan, preferred, &owned)?;
+            if granted.slot.chain() != preferred && !owned.contains(&preferred) {
+                counters::count(Counted::ChainChanges, 1);
+            }
             PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.history, granted.slot.chain()));
             history.chains.push(OwnedChain::new(granted));
             history.current = history.chains.len() - 1;
@@ -265,13 +268,14 @@ pub fn on_transaction(event: TransactionEvent) {
     match event {
         TransactionEvent::BeforeCommit | TransactionEvent::BeforePrepare => {
             OPEN.with_borrow_mut(|open| {
-                open.settle_all().or_raise();
+                open.settle_all().unwrap_or_else(|error| error.refuse());
                 open.before_commit_passed = true;
             });
             journal::write_queued();
         }
         TransactionEvent::Committed => end(|open| {
             let late = open.sealed_late;
+            let mut sealed = 0;
             if let Some((_, histories)) = &open.dropped {
                 heads::forget(histories);
             }
@@ -280,12 +284,14 @@ pub fn on_transaction(event: TransactionEvent) {
                     wake |= heads::invalidate(chain.granted.slot);
                 } else {
                     wake |= heads::publish(chain.granted.slot, &chain.head);
+                    sealed += chain.head.position.saturating_sub(chain.granted.head.position);
                 }
                 // Rolled back to before its only entries: nobody has looked at the next position.
                 if chain.suspect && !chain.has_sealed() {
                     wake |= heads::suspect(chain.granted.slot);
                 }
             }
+            counters::count(Counted::EntriesSealed, sealed);
         }),
         TransactionEvent::Prepared => end(|open| {
             for chain in open.chains().filter(|chain| chain.has_sealed()) {

@@ -5,7 +5,8 @@ use super::heads::Head;
 use super::plan::{self, SealPlan};
 use super::transaction;
 use crate::pg::clock;
-use crate::pg::error::{OrRaise, Report};
+use crate::pg::counters::{self, Counted};
+use crate::pg::error::Report;
 use crate::pg::trigger::{Fired, NewTuple, SealValue, TriggerCall};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Entry, document_digest};
@@ -24,8 +25,8 @@ thread_local! {
 
 /// Seals the incoming row or ends the statement with an ERROR; never lets it through unsealed.
 pub fn seal(call: &TriggerCall<'_>) -> NewTuple {
-    let plan = plan::of(call.relation(), call.function()).or_raise();
-    sealed(call, &plan).or_raise()
+    let sealed = plan::of(call.relation(), call.function()).and_then(|plan| sealed(call, &plan));
+    sealed.unwrap_or_else(|error| error.refuse())
 }
 
 fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError> {
@@ -82,6 +83,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
 }
 
 fn unprintable(table: &str, reason: &str) -> ! {
+    counters::count(Counted::InputErrors, 1);
     Report::new(
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         format!("the document of a row of history \"{table}\" cannot be written"),

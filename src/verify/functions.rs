@@ -140,6 +140,9 @@ fn status_lines() -> TableIterator<
         name!(unanchored, i64),
         name!(worker, String),
         name!(not_covered, String),
+        name!(last_verified, Option<TimestampWithTimeZone>),
+        name!(last_verdict, Option<String>),
+        name!(next_run, Option<TimestampWithTimeZone>),
     ),
 > {
     TableIterator::new(status::lines().into_iter().map(|line: StatusLine| {
@@ -158,6 +161,9 @@ fn status_lines() -> TableIterator<
             line.unanchored,
             line.worker,
             line.not_covered,
+            time(line.last_verified),
+            line.last_verdict,
+            time(line.next_run),
         )
     }))
 }

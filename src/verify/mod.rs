@@ -17,4 +17,4 @@ mod recorded;
 pub mod run;
 pub mod status;
 mod witness;
-mod worker;
+pub mod worker;

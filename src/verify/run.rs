@@ -370,7 +370,7 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
 }
 
 /// The start of a window of so many months, in µs since 2000-01-01 UTC.
-fn window_start(months: i32) -> i64 {
+pub fn window_start(months: i32) -> i64 {
     spi::value(spi::read(&format!(
         "SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - pg_catalog.make_interval(months => {months})) - 946684800)::pg_catalog.int8"
     )))

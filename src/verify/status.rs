@@ -1,6 +1,7 @@
 //! What a DBA sees at a glance, without reading a history.
 
 use super::{configuration, worker};
+use crate::heartbeat::runs::{self, Recorded};
 use crate::key;
 use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
@@ -8,6 +9,7 @@ use crate::pg::{spi, user};
 use crate::record::definition::Definition;
 use crate::record::registry;
 use crate::record::{columns, journal};
+use crate::schedule;
 use crate::seal::{heads, newest_anchor};
 use crate::settings;
 use std::time::Duration;
@@ -33,6 +35,12 @@ pub struct StatusLine {
     /// How the anchor worker is doing.
     pub worker: String,
     pub not_covered: String,
+    /// When the newest successful recorded verification ended, µs since 2000-01-01 UTC.
+    pub last_verified: Option<i64>,
+    /// Of the newest recorded verification, successful or not.
+    pub last_verdict: Option<String>,
+    /// When the scheduler verifies next, µs since 2000-01-01 UTC.
+    pub next_run: Option<i64>,
 }
 
 /// One line of `seal.check_setup`.
@@ -45,11 +53,19 @@ pub struct SetupLine {
 
 pub fn lines() -> Vec<StatusLine> {
     user::with_rights_of(user::extension_owner(), || {
-        registry::registrations().into_iter().filter(|row| row.is_attached()).map(line).collect()
+        let attached: Vec<_> = registry::registrations().into_iter().filter(|row| row.is_attached()).collect();
+        let mut recorded = runs::of(&attached.iter().map(|row| row.history).collect::<Vec<_>>());
+        attached
+            .into_iter()
+            .map(|row| {
+                let recorded = recorded.remove(&row.history).unwrap_or_default();
+                line(row, recorded)
+            })
+            .collect()
     })
 }
 
-fn line(registration: registry::Registration) -> StatusLine {
+fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine {
     let history = relation::name_of(registration.relation);
     let (epoch, window_months) = (registration.epoch, registration.window_months);
     let known = heads::of_history(registration.history);
@@ -74,6 +90,9 @@ fn line(registration: registry::Registration) -> StatusLine {
         unanchored: known.iter().filter(|chain| !chain.valid || chain.head.position > chain.anchored).count() as i64,
         worker: worker.sentence,
         not_covered: not_covered(generated),
+        last_verified: recorded.verified_at,
+        last_verdict: recorded.newest.map(|run| run.verdict),
+        next_run: schedule::state().next_run,
         history,
     }
 }
@@ -101,7 +120,8 @@ fn not_covered(generated: Vec<String>) -> String {
 
 pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
-        let mut lines = vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness()];
+        let mut lines =
+            vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness(), scheduled()];
         lines.extend(roles());
         lines.extend(problems());
         lines
@@ -198,6 +218,14 @@ fn witness() -> SetupLine {
             wrong("witness", trouble, "run the command by hand as the server's user, with a line on standard input")
         }
         Some(_) => fine("witness", "anchors are handed to pgseal.witness_command"),
+    }
+}
+
+fn scheduled() -> SetupLine {
+    let text = schedule::state_text();
+    match schedule::state().trouble {
+        None => fine("schedule", text),
+        Some(_) => wrong("schedule", text, "see the server's log, and docs/schedule.md"),
     }
 }
 

@@ -40,6 +40,9 @@ pub fn state() -> WorkerState {
             "run the command by hand as the server's user, with a line on standard input",
         );
     }
+    if !slot.run_trouble.get().is_empty() {
+        return trouble(slot.run_trouble.get(), "see the server's log, and docs/schedule.md");
+    }
     let interval = settings::anchor_interval().as_micros() as i64;
     let late = slot.dirty && clock::now() - slot.dirty_since > PATIENCE + interval;
     match () {

@@ -40,11 +40,8 @@ def source(db: Database) -> Database:
 
 @pytest.fixture
 def target(db: Database) -> Iterator[Database]:
-    other = db.cluster.createdb()
-    try:
+    with db.cluster.database(extension=False) as other:
         yield other
-    finally:
-        other.drop()
 
 
 def archive(db: Database, *options: str) -> Path:

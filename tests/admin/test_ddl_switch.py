@@ -72,15 +72,12 @@ def test_an_event_trigger_that_was_replaced_is_found(db: Database, trigger: str)
 
 
 def test_a_database_without_pgseal(db: Database) -> None:
-    other = db.cluster.createdb()
-    try:
+    with db.cluster.database(extension=False) as other:
         db.run(HISTORY)
         other.run("""CREATE TABLE h (n int PRIMARY KEY, t text); CREATE INDEX i ON h (t);
                      ALTER TABLE h DISABLE TRIGGER ALL; CREATE SCHEMA seal; CREATE TABLE seal.t (a int)""")
         other.run("DROP TABLE h; DROP SCHEMA seal CASCADE")
         other.run("CREATE EXTENSION pgseal; CREATE TABLE h (n int); DROP TABLE h; DROP EXTENSION pgseal")
-    finally:
-        other.drop()
 
 
 def test_temporary_tables_and_other_peoples_ddl(db: Database) -> None:

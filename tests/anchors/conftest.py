@@ -8,7 +8,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.database import Database
-from support.servers import assert_no_alarms
+from support.servers import watched
 
 SETTINGS = {"pgseal.anchor_interval": "100ms", "autovacuum": False, "deadlock_timeout": "10s"}
 
@@ -16,19 +16,14 @@ SETTINGS = {"pgseal.anchor_interval": "100ms", "autovacuum": False, "deadlock_ti
 @pytest.fixture(scope="session")
 def quick() -> Iterator[Cluster]:
     """An anchor every tenth of a second, when there is something to anchor."""
-    with Cluster(SETTINGS) as server:
+    with watched(SETTINGS) as server:
         yield server
-        assert_no_alarms(server)
 
 
 @pytest.fixture
 def fresh(quick: Cluster) -> Iterator[Database]:
     """A database with pgseal on that server."""
-    database = quick.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with quick.database() as database:
         yield database
-    finally:
         for (gid,) in database.rows("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"):
             database.run(f"ROLLBACK PREPARED '{gid}'")
-        database.drop()

@@ -42,17 +42,13 @@ CASES = [(column, value) for column, values in CHANGED.items() for value in valu
 
 @pytest.fixture(scope="module")
 def _anchored(quick: Cluster) -> Iterator[Database]:
-    database = quick.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with quick.database() as database:
         make(database, "h")
         assert settle(database) == 1
         for number in range(2, NEWEST + 1):
             add(database, "h")
             assert settle(database, "h") == number
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

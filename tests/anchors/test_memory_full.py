@@ -10,7 +10,7 @@ from support.anchoring import add, faults, make, nothing_anchored, place, settle
 from support.cluster import Cluster
 from support.database import Database
 from support.sealing import chains, refused, run, wait_for
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.tampering import assert_intact, triggers_off
 
 SLOTS = 16
@@ -20,23 +20,18 @@ FULL = ("53400", "pgseal's shared memory has no room for another chain", "Raise 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
-    with Cluster({"pgseal.max_heads": SLOTS, "pgseal.anchor_interval": "100ms", "autovacuum": False}) as own:
+    with watched({"pgseal.max_heads": SLOTS, "pgseal.anchor_interval": "100ms", "autovacuum": False}) as own:
         yield own
-        assert_no_alarms(own)
 
 
 @pytest.fixture
 def small(server: Cluster) -> Iterator[Database]:
     """A database with twenty histories, each with two anchored entries, on a server that remembers 16 chains."""
-    database = server.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with server.database() as database:
         with database.connection.transaction():
             make(database, *MANY)
         fill(database, MANY)
         yield database
-    finally:
-        database.drop()
 
 
 def fill(db: Database, names: list[str]) -> None:
@@ -148,13 +143,9 @@ def test_administration_finds_a_place_for_the_journal(small: Database) -> None:
 
 def test_another_database_finds_a_place(small: Database, server: Cluster) -> None:
     """What is anchored makes room for whoever needs it."""
-    other = server.createdb()
-    try:
-        other.run("CREATE EXTENSION pgseal")
+    with server.database() as other:
         make(other, "h")
         add(other, "h")
         settle(other, "h")
         assert_intact(other)
         assert_intact(small)
-    finally:
-        other.drop()

@@ -46,7 +46,7 @@ def test_a_setup_that_is_well(own_cluster: Servers) -> None:
     assert [line for line in lines if not line["ok"]] == []
     items = [line["item"] for line in lines]
     first = ["preload", "key", "chain name", "encoding", "shared memory", "anchor worker", "witness"]
-    assert items == [*first, "role", "role", "role"]
+    assert items == [*first, "schedule", "role", "role", "role"]
     assert all(line["problem"] and line["fix"] is None for line in lines)
 
 

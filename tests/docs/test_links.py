@@ -11,8 +11,8 @@ from support.cluster import ROOT
 
 PAGES = sorted(
     page
-    for folder in (ROOT, ROOT / "docs", ROOT / "pgrx-config", ROOT / "pgrx-config" / "key-commands")
-    for page in folder.glob("*.md")
+    for folder in (".", "docs", "docs/monitoring", "pgrx-config", "pgrx-config/key-commands")
+    for page in (ROOT / folder).glob("*.md")
 )
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -14,9 +14,7 @@ from support.rendering import PREPARATION
 @pytest.fixture(scope="module")
 def types_db(cluster: Cluster) -> Iterator[Database]:
     """With the types of support.rendering, and in the schema decoy what shadows a function or a type."""
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         database.run(PREPARATION)
         database.run("""
             CREATE SCHEMA decoy;
@@ -25,18 +23,14 @@ def types_db(cluster: Cluster) -> Iterator[Database]:
             CREATE TYPE decoy.mood AS ENUM ('glad');
         """)
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture(scope="module")
 def sealed(cluster: Cluster) -> Iterator[Database]:
     """The history of docs/format.md, with what is hard about it: four chains, two epochs, NULL and empty tenants,
     JSON null beside SQL NULL, text beyond ASCII, control characters, line ends that are none."""
-    database = cluster.createdb()
-    try:
+    with cluster.database() as database:
         database.run("""
-            CREATE EXTENSION pgseal;
             CREATE EXTENSION pgcrypto;
             CREATE TABLE history (
                 id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tenant text,
@@ -51,8 +45,6 @@ def sealed(cluster: Cluster) -> Iterator[Database]:
         assert database.value("SELECT count(DISTINCT seal_epoch) FROM history") == 2
         assert database.rows("SELECT verdict, entries FROM seal.verify_history()") == [("intact", 96)]
         yield database
-    finally:
-        database.drop()
 
 
 TENANTS = ["acme", None, "", "Büro “Süd”\u2028", "\x01\t\\"]

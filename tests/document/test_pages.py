@@ -18,13 +18,10 @@ def problems(cluster: Cluster, page: Path) -> list[str]:
     """What went otherwise than the page says."""
     text, run = script(page)
     wrong = [f"line {block.last_line}: the block does not end with ; or a command" for block in run if is_open(block)]
-    database = cluster.createdb()
-    try:
+    with cluster.database(extension=False) as database:
         done = cluster.psql(
             text, database.name, "postgres", "-f", "-", "-v", f"secret={cluster.key}", check=False, timeout=60
         )
-    finally:
-        database.drop()
     errors = {int(line): message for line, message in ERROR.findall(done.stderr)}
     for block in run:
         inside = {line: message for line, message in errors.items() if block.line <= line <= block.last_line}

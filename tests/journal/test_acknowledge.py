@@ -33,12 +33,8 @@ def h(db: Database) -> Database:
 
 @pytest.fixture(scope="module")
 def shared(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield damaged(database)
-    finally:
-        database.drop()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from support.cluster import Cluster
 from support.database import Database
 from support.journaling import chain, found, keep, put_back, top
 from support.sealing import history, wait_for
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.tampering import triggers_off
 from support.witnessing import AT_ONCE, anchored
 
@@ -86,17 +86,13 @@ def test_copied_from_another_database(cluster: Cluster, db: Database) -> None:
     # This place has begun its own chains.
     wait_for(db, "SELECT EXISTS (SELECT FROM seal.anchor)")
     number = db.value("SELECT history_id FROM seal.history")
-    elsewhere = cluster.createdb()
-    try:
-        elsewhere.run("CREATE EXTENSION pgseal")
+    with cluster.database() as elsewhere:
         history(elsewhere, options=f"history_id => '{number}'")
         elsewhere.run("INSERT INTO h SELECT g, 'x' FROM generate_series(1, 5) g")
         with triggers_off(elsewhere.connection, "h"):
             elsewhere.run("DELETE FROM h WHERE id = 3")
         elsewhere.run("SELECT seal.acknowledge('there', 'h')")
         rows = elsewhere.rows("SELECT to_jsonb(j)::text FROM seal.journal j")
-    finally:
-        elsewhere.drop()
     for row in rows:
         db.rows("INSERT INTO seal.journal SELECT * FROM jsonb_populate_record(NULL::seal.journal, %s::jsonb)"
                 " RETURNING 1", row)  # fmt: skip
@@ -116,7 +112,7 @@ def chain_of(db: Database) -> str:
 @pytest.fixture(scope="module")
 def filed() -> Iterator[tuple[Cluster, Database, Database]]:
     """Filed and anchored; filed, and the journal (in the second case with the anchors) put back to before that."""
-    with Cluster(AT_ONCE) as server:
+    with watched(AT_ONCE) as server:
         made = []
         for _ in range(2):
             db = server.createdb()
@@ -129,7 +125,6 @@ def filed() -> Iterator[tuple[Cluster, Database, Database]]:
             made.append(db)
         server.restart()
         yield server, made[0], made[1]
-        assert_no_alarms(server)
 
 
 def test_it_survives_a_restart(filed: tuple[Cluster, Database, Database]) -> None:

@@ -157,14 +157,10 @@ def test_a_detachment_that_was_rolled_back_is_none(h: Database, triggers: str) -
 def test_a_detachment_of_another_database_is_none(cluster: Cluster, h: Database) -> None:
     """A history of the same id is attached and detached elsewhere, with the same key."""
     number = h.value("SELECT history_id FROM seal.history")
-    elsewhere = cluster.createdb()
-    try:
-        elsewhere.run("CREATE EXTENSION pgseal")
+    with cluster.database() as elsewhere:
         history(elsewhere, options=f"history_id => '{number}'")
         elsewhere.run("SELECT seal.detach('h')")
         marks = marks_of(elsewhere)
-    finally:
-        elsewhere.drop()
     forge_detach(h, marks)
     h.run("SET session_replication_role = replica")
     for name in ("seal", "guard", "truncate"):
@@ -196,15 +192,11 @@ def test_a_detachment_undone_and_everything_of_the_table_put_back(h: Database) -
 
 @pytest.fixture(scope="module")
 def _detached(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         history(database)
         database.run("INSERT INTO h VALUES (1, 'x')")
         database.run("SELECT seal.detach('h')")
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

@@ -19,17 +19,13 @@ from support.tampering import ALTERED, Place, assert_intact, assert_sentences, r
 
 @pytest.fixture(scope="module")
 def _two(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         history(database, "ledger", "id int PRIMARY KEY, tenant text", "'tenant', max_chains => 2")
         history(database, "diary")
         database.run("ALTER TABLE ledger ADD COLUMN note text")
         database.run("INSERT INTO ledger (id, note) VALUES (1, 'a'), (2, 'b')")
         database.run("SELECT seal.detach('diary')")
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from support.cluster import Cluster
 from support.database import Database
 from support.journaling import OWN_TABLES, answer, chain, found, keep, put_back, put_history_back, top
 from support.sealing import history
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.tampering import ALTERED, Place
 from support.witnessing import AT_ONCE, anchored
 
@@ -89,7 +89,7 @@ def rewind(case: Case, names: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def cases() -> Iterator[dict[tuple[str, ...], Case]]:
-    with Cluster(AT_ONCE) as server:
+    with watched(AT_ONCE) as server:
         made = build(server)
         for names, case in made.items():
             rewind(case, names)
@@ -102,7 +102,6 @@ def cases() -> Iterator[dict[tuple[str, ...], Case]]:
             case.answers["witness"] = answer(case.db, witness=case.line)
             (case.answers["check"],) = case.db.records("SELECT * FROM seal.check_witness(%s)", [case.line])
         yield made
-        assert_no_alarms(server)
 
 
 def ids(names: tuple[str, ...]) -> str:

@@ -32,12 +32,8 @@ class Acts:
 
 @pytest.fixture(scope="module")
 def _shared(cluster: Cluster) -> Iterator[Database]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture

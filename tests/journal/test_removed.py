@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from support.cluster import Cluster
 from support.database import Database
 from support.journaling import answer, chain
 from support.sealing import history, run
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.witnessing import AT_ONCE, anchored
 
 TRIGGERS = [f"DROP TRIGGER zzz_pgseal_{name} ON h" for name in ("seal", "guard", "truncate")]
@@ -78,7 +77,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def cases() -> Iterator[dict[str, Case]]:
-    with Cluster(AT_ONCE) as server:
+    with watched(AT_ONCE) as server:
         made = {name: Case(server.createdb(), not others) for name, (others, _) in ATTACKS.items()}
         for name, case in made.items():
             case.wait()
@@ -95,7 +94,6 @@ def cases() -> Iterator[dict[str, Case]]:
             )
             case.contained = case.db.value("SELECT contained FROM seal.check_witness(%s)", [case.line])
         yield made
-        assert_no_alarms(server)
 
 
 INSIDE = [name for name in ATTACKS if not name.startswith("all is new")]

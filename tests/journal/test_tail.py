@@ -12,7 +12,7 @@ from support.database import Database
 from support.journaling import chain, entries, found, in_journal, kinds, top
 from support.refusal import Refusal, notices
 from support.sealing import history
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.tampering import ALTERED, Place, triggers_off
 from support.witnessing import AT_ONCE, anchored
 
@@ -96,7 +96,7 @@ class Lost:
 @pytest.fixture(scope="module")
 def lost() -> Iterator[tuple[Cluster, Lost, Lost]]:
     """The newest entry removed, and all of them, before a restart."""
-    with Cluster(AT_ONCE) as server:
+    with watched(AT_ONCE) as server:
         made = []
         for condition in ("seq = (SELECT max(seq) FROM seal.journal)", "true"):
             db = server.createdb()
@@ -111,7 +111,6 @@ def lost() -> Iterator[tuple[Cluster, Lost, Lost]]:
         for case in made:
             case.places = found(case.db)
         yield server, made[0], made[1]
-        assert_no_alarms(server)
 
 
 def test_after_a_restart(lost: tuple[Cluster, Lost, Lost]) -> None:

@@ -46,16 +46,14 @@ ALTERATIONS = [
 @pytest.fixture(scope="module")
 def own(anchoring: Cluster) -> Iterator[Database]:
     """A history on a server that no other file uses: it may not survive."""
-    database = anchoring.createdb()
-    database.run("CREATE EXTENSION pgseal")
-    history(database)
-    anchored(database)
-    # One more, which has but what changed.
-    database.run("INSERT INTO h VALUES (1, 'x')")
-    anchored(database)
-    assert database.value("SELECT complete FROM seal.anchor ORDER BY number DESC LIMIT 1") is False
-    yield database
-    database.drop()
+    with anchoring.database() as database:
+        history(database)
+        anchored(database)
+        # One more, which has but what changed.
+        database.run("INSERT INTO h VALUES (1, 'x')")
+        anchored(database)
+        assert database.value("SELECT complete FROM seal.anchor ORDER BY number DESC LIMIT 1") is False
+        yield database
 
 
 @pytest.mark.parametrize(("table", "alteration"), ALTERATIONS)

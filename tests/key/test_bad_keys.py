@@ -14,7 +14,7 @@ from support.cluster import Cluster, Setting
 from support.database import Database
 from support.refusal import NOT_IN_STATE, refusal
 from support.sealing import wait_for
-from support.servers import assert_no_alarms
+from support.servers import watched
 
 KEY = "5ea1c0de" * 8
 SOURCES = ["pgseal.key", "pgseal.key_file", "pgseal.key_command"]
@@ -23,13 +23,12 @@ SOURCES = ["pgseal.key", "pgseal.key_file", "pgseal.key_command"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
     """One server for this file, restarted with other keys; a history with an entry is in `sealed`."""
-    with Cluster({"pgseal.witness_command": "cat > /dev/null"}, key=KEY) as own:
+    with watched({"pgseal.witness_command": "cat > /dev/null"}, key=KEY) as own:
         database = own.createdb(name="sealed")
         database.run("CREATE EXTENSION pgseal; CREATE TABLE h (n int); SELECT seal.attach('h')")
         database.run("INSERT INTO h VALUES (1)")
         database.close()
         yield own
-        assert_no_alarms(own)
 
 
 def restart_with(server: Cluster, settings: dict[str, Setting]) -> str:

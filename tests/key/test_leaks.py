@@ -56,10 +56,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture
 def database(server: Cluster) -> Iterator[Database]:
-    made = server.createdb()
-    made.run("CREATE EXTENSION pgseal; CREATE TABLE h (n int); SELECT seal.attach('h'); INSERT INTO h VALUES (1)")
-    yield made
-    made.drop()
+    with server.database() as made:
+        made.run("CREATE TABLE h (n int); SELECT seal.attach('h'); INSERT INTO h VALUES (1)")
+        yield made
 
 
 def everything(session: psycopg.Connection[Any], sql: str) -> str:

@@ -170,6 +170,22 @@ def test_rows_put_back_below_the_cut(db: Database, clock: Clock, how: str) -> No
     assert remaining(db) == [2, 5, 6, 7, 8]
 
 
+def test_rows_put_back_acknowledged(db: Database, clock: Clock) -> None:
+    """They stay, below the cut; the chain has its beginning above it and can be pruned on."""
+    name = aged(db, clock)
+    keep_copy(db)
+    prune(db)
+    put_copy_back(db, "seal_seq IN (2, 5)")
+    acknowledge(db, 2)
+    later(db, clock, 13)
+    add(db, 9, 9)
+    run = prune(db)
+    assert counts(run)[1:] == (2, 0)
+    assert run["cuts"] == {name: [6, 8]}
+    assert remaining(db) == [2, 5, 9]
+    assert found(db, "h") == [("cut_altered", name, 2, None), ("cut_altered", name, 5, None)]
+
+
 def test_all_rows_put_back(db: Database, clock: Clock) -> None:
     """The whole table as it was before; only the journal knows better."""
     name = aged(db, clock)

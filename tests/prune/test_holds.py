@@ -140,6 +140,29 @@ def test_types_of_tenants(db: Database, clock: Clock, type_name: str, value: str
     assert_pruned(db, prune(db), {chain(db): (1, 1)}, left=1)
 
 
+def test_a_renamed_column(db: Database, clock: Clock) -> None:
+    """The hold is on the tenant, whatever the column is called."""
+    name = tenants(db, clock, "acme", "held", "acme")
+    hold(db, "held")
+    db.run("ALTER TABLE h RENAME COLUMN tenant TO customer; ALTER TABLE h RENAME TO history")
+    assert prune(db, "history")["cuts"] == {name: [1, 1]}
+    assert db.rows("SELECT history, tenant FROM seal.holds") == [("public.history", "held")]
+
+
+@pytest.mark.parametrize("tenant", ["'acme'", "NULL"])
+def test_while_a_run_is_deleting(db: Database, clock: Clock, tenant: str) -> None:
+    """Whoever was told that something is on hold must not lose it to a run that had begun before."""
+    aged(db, clock)
+    pruner, holder = db.connect(autocommit=False), db.connect()
+    pruner.execute("SELECT * FROM seal.verify_and_prune('h')")
+    holder.execute("SET lock_timeout = '500ms'")
+    refused = refusal(holder, f"SELECT seal.hold('h', {tenant}, 'case')")
+    assert refused.state in ("55006", "55P03"), refused
+    pruner.rollback()
+    db.run(f"SELECT seal.hold('h', {tenant}, 'case')")
+    assert_nothing_pruned(db, prune(db))
+
+
 def test_they_are_journaled(db: Database, clock: Clock) -> None:
     aged(db, clock)
     before = top(db)

@@ -9,16 +9,15 @@ import pytest
 from support.cluster import Cluster
 from support.database import Database
 from support.restoring import furnish
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.witnessing import AT_ONCE
 
 
 @pytest.fixture(scope="session")
 def fast() -> Iterator[Cluster]:
     """The server that the tests of this folder share."""
-    with Cluster({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"}) as server:
+    with watched({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"}) as server:
         yield server
-        assert_no_alarms(server)
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +29,5 @@ def original(fast: Cluster) -> Iterator[Database]:
 @pytest.fixture
 def copy(fast: Cluster) -> Iterator[Database]:
     """An empty database beside it."""
-    database = fast.createdb()
-    yield database
-    database.drop()
+    with fast.database(extension=False) as database:
+        yield database

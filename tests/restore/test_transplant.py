@@ -19,15 +19,13 @@ VERDICT = "SELECT verdict, entries FROM seal.verify_history()"
 
 @pytest.fixture
 def db(fast: Cluster) -> Iterator[Database]:
-    database = fast.createdb()
-    database.run("CREATE EXTENSION pgseal")
-    history(database)
-    database.run("INSERT INTO h VALUES (1, 'x')")
-    anchored(database)
-    database.run("INSERT INTO h VALUES (2, 'x')")
-    anchored(database)
-    yield database
-    database.drop()
+    with fast.database() as database:
+        history(database)
+        database.run("INSERT INTO h VALUES (1, 'x')")
+        anchored(database)
+        database.run("INSERT INTO h VALUES (2, 'x')")
+        anchored(database)
+        yield database
 
 
 @pytest.fixture

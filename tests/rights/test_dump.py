@@ -43,11 +43,8 @@ JOURNAL = "SELECT to_jsonb(j) FROM seal.journal j ORDER BY chain, seq"
 
 @pytest.fixture
 def restored(db: Database) -> Iterator[Database]:
-    other = db.cluster.createdb()
-    try:
+    with db.cluster.database(extension=False) as other:
         yield other
-    finally:
-        other.drop()
 
 
 def dump(db: Database, *options: str) -> str:
@@ -82,14 +79,11 @@ def test_a_restored_database_is_the_same(db: Database, restored: Database, optio
 def test_twice_through_dump_and_restore(db: Database, restored: Database) -> None:
     db.run(CONTENT)
     restored.psql(dump(db))
-    third = db.cluster.createdb()
-    try:
+    with db.cluster.database(extension=False) as third:
         third.psql(dump(restored))
         for query in [SETTINGS, EPOCHS, JOURNAL]:
             assert third.rows(query) == db.rows(query)
         assert_intact(third, 5, "plain")
-    finally:
-        third.drop()
 
 
 def test_settings_are_dumped_as_data_only(db: Database) -> None:

@@ -9,6 +9,7 @@ FUNCTIONS = {
     "seal.detach(regclass)",
     "seal.open_epoch(regclass)",
     "seal.set_window(regclass,integer)",
+    "seal.set_schedule(regclass,text)",
     "seal.hold(regclass,text,text)",
     "seal.release(regclass,text,text)",
     "seal.hold_lines()",
@@ -28,6 +29,8 @@ FUNCTIONS = {
     "seal.check_witness(text)",
     "seal.acknowledge(text,regclass,text,text,bigint)",
     "seal.status_lines()",
+    "seal.metrics_lines()",
+    "seal.database_metrics_line()",
     "seal.check_setup()",
     'seal.audit_add(internal,text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     "seal.audit_merge(internal,internal)",
@@ -42,7 +45,7 @@ AGGREGATES = {
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
 TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run"}
-VIEWS = {"seal.status", "seal.verification", "seal.holds"}
+VIEWS = {"seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"}
 RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {("seal.run_id", "S")}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
@@ -52,12 +55,15 @@ SETTINGS = {
     "pgseal.key_command_timeout": "postmaster",
     "pgseal.key_file": "postmaster",
     "pgseal.max_heads": "postmaster",
+    "pgseal.schedule": "sighup",
+    "pgseal.schedule_timezone": "sighup",
     "pgseal.witness_command": "sighup",
     "pgseal.witness_interval": "sighup",
 }
 STATUS = [
     *("history", "ok", "problem", "chains", "entries", "key_id", "key_fingerprint", "epoch", "window_months"),
     *("last_anchor", "anchor", "unanchored", "worker", "not_covered"),
+    *("last_verified", "last_verdict", "verified_age", "next_run"),
 ]
 MEMBERS = """SELECT {columns} FROM pg_depend d {join}
               WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
@@ -180,9 +186,10 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
     questions |= {"status_lines", "run_lines", "hold_lines"}
+    questions |= {"metrics_lines", "database_metrics_line"}
     auditor = questions | {"acknowledge"}
     operator = questions | {"verify_and_prune", "hold", "release"}
-    admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "accept_clock"}
+    admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "set_schedule", "accept_clock"}
     admin |= {"seal_entry", "refuse_change"}
     for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": operator, "pgseal_admin": admin}.items():
         found = db.rows(

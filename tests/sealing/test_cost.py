@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.cluster import Cluster
 from support.database import Database
 from support.sealing import assert_whole, chains, history, partitioned, run, wait_for
-from support.servers import assert_no_alarms
+from support.servers import watched
 
 LEAVES = 1000
 SECONDS = 5.0
@@ -39,14 +38,13 @@ def test_sealing_under_a_long_snapshot_leaves_no_dead_rows(db: Database) -> None
 @pytest.fixture(scope="module")
 def wide() -> Iterator[Database]:
     """A history of 1,000 leaves, a row in every tenth, on a server that has just been started."""
-    with Cluster({"max_locks_per_transaction": 256}) as server:
+    with watched({"max_locks_per_transaction": 256}) as server:
         db = server.createdb()
         db.run("CREATE EXTENSION pgseal")
         partitioned(db, leaves=LEAVES)
         db.run(f"INSERT INTO h SELECT g, g, 'x' FROM generate_series(0, {LEAVES - 1}, 10) g")
         server.restart()
         yield db
-        assert_no_alarms(server)
 
 
 def test_the_first_insert_into_a_thousand_leaves_is_quick_and_locks_one(wide: Database) -> None:

@@ -11,7 +11,7 @@ from support.cluster import Cluster
 from support.crowd import Crowd
 from support.database import Database
 from support.sealing import assert_whole, chains, findings, history, refused, run, wait_for
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.tampering import triggers_off
 
 SLOTS = 16
@@ -22,20 +22,17 @@ FULL = ("53400", "pgseal's shared memory has no room for another chain", "Raise 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
     """With 16 slots for heads. It anchors when it starts, and then for an hour nothing."""
-    with Cluster({"pgseal.max_heads": SLOTS, "pgseal.anchor_interval": "1h"}) as own:
+    with watched({"pgseal.max_heads": SLOTS, "pgseal.anchor_interval": "1h"}) as own:
         yield own
-        assert_no_alarms(own)
 
 
 @pytest.fixture
 def small(server: Cluster) -> Iterator[Database]:
     """A database with the empty history h0, on a server that has just been started."""
-    db = server.createdb()
-    db.run("CREATE EXTENSION pgseal")
-    history(db, "h0")
-    anchor_all(db)
-    yield db
-    db.drop()
+    with server.database() as db:
+        history(db, "h0")
+        anchor_all(db)
+        yield db
 
 
 def anchor_all(db: Database) -> None:

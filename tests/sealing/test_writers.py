@@ -10,7 +10,7 @@ from support.cluster import Cluster
 from support.crowd import NOTHING, Crowd
 from support.database import Database
 from support.sealing import assert_whole, chains, history, ids, run, value
-from support.servers import assert_no_alarms
+from support.servers import watched
 
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -18,23 +18,20 @@ LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
     """A server that each test restarts, so that no chain's head is in its memory."""
-    with Cluster() as own:
+    with watched() as own:
         yield own
-        assert_no_alarms(own)
 
 
 @pytest.fixture
 def cold(server: Cluster) -> Iterator[Database]:
     """Two histories on a server that has just been started."""
-    db = server.createdb()
-    db.run("CREATE EXTENSION pgseal")
-    history(db)
-    db.run("INSERT INTO h VALUES (0, 'x')")
-    server.restart()
-    yield db
-    log = server.log()
-    assert "takes no more entries" not in log and "are gone" not in log
-    db.drop()
+    with server.database() as db:
+        history(db)
+        db.run("INSERT INTO h VALUES (0, 'x')")
+        server.restart()
+        yield db
+        log = server.log()
+        assert "takes no more entries" not in log and "are gone" not in log
 
 
 @pytest.mark.parametrize("level", LEVELS)

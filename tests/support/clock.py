@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from support.cluster import Cluster, Settings
-from support.servers import assert_no_alarms
+from support.servers import watched
 
 SOURCE = Path(__file__).with_name("clock.c")
 OFFSETS = struct.Struct("=qq")
@@ -113,8 +113,7 @@ def travelling_server(settings: Settings | None = None, **options: Any) -> Itera
     """A server and its clock; the arguments are those of Cluster. Copies of the server share the clock."""
     clock = Clock()
     try:
-        with Cluster(settings, env=clock.env, **options) as server:
+        with watched(settings, env=clock.env, **options) as server:
             yield server, clock
-            assert_no_alarms(server)
     finally:
         clock.destroy()

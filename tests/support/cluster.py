@@ -1,8 +1,8 @@
 """Private PostgreSQL servers: for the tests, the demo and the benchmark.
 
     with Cluster() as cluster:                      # initdb, start; stopped and removed at the end
-        database = cluster.createdb()
-        with cluster.connect(database.name) as connection: ...
+        with cluster.database() as database: ...    # with the extension in it; dropped at the end
+        with cluster.connect() as connection: ...
 
 A cluster lives in a folder of its own under /tmp (short, because a socket's path may have 107 bytes): data, socket,
 log, key. It is reached through its socket only, unless `listen=True`. As root, the server and PostgreSQL's programs
@@ -29,7 +29,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ class Cluster:
         self.sockets = self.home / "s"
         self.log_file = self.home / "log"
         self.key_file = self.home / "key"
-        self.port = self._free_port() if listen else 5432
+        self.port = self.free_port() if listen else 5432
         self.outlive = outlive
         self.initdb_options = list(initdb_options)
         self.env = {"PATH": f"{self.bin}:/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})}
@@ -402,6 +403,17 @@ class Cluster:
         self.psql(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
         return Database(self, name)
 
+    @contextmanager
+    def database(self, *, extension: bool = True) -> Iterator[Database]:
+        """A new database with the extension in it, or an empty one; dropped at the end of the block."""
+        made = self.createdb()
+        try:
+            if extension:
+                made.run("CREATE EXTENSION pgseal")
+            yield made
+        finally:
+            made.drop()
+
     def dropdb(self, name: str) -> None:
         """Drops a database, whoever is still connected to it."""
         self.psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
@@ -493,7 +505,8 @@ class Cluster:
         return children
 
     @staticmethod
-    def _free_port() -> int:
+    def free_port() -> int:
+        """A port of 127.0.0.1 at which nothing listens."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             return int(probe.getsockname()[1])

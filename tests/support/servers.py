@@ -1,7 +1,13 @@
-"""Servers for one test alone, and what must not be in any server's log."""
+"""Servers for one test or some tests alone, and what must not be in any server's log.
+
+    with watched(settings) as server: ...      a server of its own; its log is read at the end
+    servers = Servers(); servers(settings)     several, started one by one: what own_cluster gives
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from support.cluster import Cluster, Settings
@@ -10,6 +16,14 @@ from support.cluster import Cluster, Settings
 def assert_no_alarms(cluster: Cluster) -> None:
     alarms = cluster.alarms()
     assert not alarms, "in the server's log:\n" + "\n".join(alarms)
+
+
+@contextmanager
+def watched(settings: Settings | None = None, **options: Any) -> Iterator[Cluster]:
+    """A server that ends with the block, and whose log must then be clean; the arguments are those of Cluster."""
+    with Cluster(settings, **options) as server:
+        yield server
+        assert_no_alarms(server)
 
 
 class Servers:

@@ -1,6 +1,6 @@
 """Servers that anchor at once, and what their witnesses got.
 
-    with Cluster(AT_ONCE) as server: ...                   an anchor within a tenth of a second
+    with watched(AT_ONCE) as server: ...                   an anchor within a tenth of a second
     witness = Sink(server); set_command(server, witness.command)
     anchored(db)                                           waits until everything is in an anchor
     witness.wait_for(db.name)                              waits until it has the newest one

@@ -16,12 +16,8 @@ TENANTS = "(ARRAY['initech', 'acme', 'globex'])[1 + g % 3]"
 @pytest.fixture(scope="module")
 def module_db(cluster: Cluster) -> Iterator[Database]:
     """A database with pgseal for all tests of a file."""
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield database
-    finally:
-        database.drop()
 
 
 @pytest.fixture(scope="module")

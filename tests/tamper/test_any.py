@@ -36,9 +36,7 @@ VALUES = {
 @pytest.fixture(scope="module")
 def mixed(cluster: Cluster) -> Iterator[History]:
     """Three chains of five entries each; no index forbids a row to stand there twice."""
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         database.run("CREATE TABLE mixed (id int, tenant text, note text)")
         database.run("SELECT seal.attach('mixed', tenant_column => 'tenant')")
         writers = [database.connect(autocommit=False) for _ in range(CHAINS)]
@@ -49,8 +47,6 @@ def mixed(cluster: Cluster) -> Iterator[History]:
             writer.commit()
         assert_intact(database)
         yield History(database, "mixed")
-    finally:
-        database.drop()
 
 
 row = st.sampled_from(ROWS)

@@ -59,12 +59,8 @@ NAMES = [name for name, *_ in COLUMNS]
 
 @pytest.fixture(scope="module")
 def _wide(cluster: Cluster) -> Iterator[History]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         yield make(database)
-    finally:
-        database.drop()
 
 
 def make(database: Database) -> History:

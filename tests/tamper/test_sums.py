@@ -31,15 +31,11 @@ def sums(history: History, table: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture(scope="module")
 def long(cluster: Cluster) -> Iterator[History]:
-    database = cluster.createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with cluster.database() as database:
         database.run("CREATE TABLE long (id int, note text)")
         database.run("SELECT seal.attach('long')")
         database.run(f"INSERT INTO long SELECT g, 'note ' || g FROM generate_series(1, {COUNT}) g")
         yield History(database, "long")
-    finally:
-        database.drop()
 
 
 @pytest.fixture(scope="module")

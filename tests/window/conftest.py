@@ -14,9 +14,5 @@ from support.database import Database
 @pytest.fixture
 def db(travel: tuple[Cluster, Clock]) -> Iterator[Database]:
     """A fresh database with pgseal there, in the place of the shared server's."""
-    database = travel[0].createdb()
-    try:
-        database.run("CREATE EXTENSION pgseal")
+    with travel[0].database() as database:
         yield database
-    finally:
-        database.drop()

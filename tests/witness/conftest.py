@@ -9,16 +9,15 @@ import pytest
 from support.cluster import Cluster
 from support.database import Database
 from support.sealing import history
-from support.servers import assert_no_alarms
+from support.servers import watched
 from support.witnessing import AT_ONCE, Sink, set_command
 
 
 @pytest.fixture(scope="session")
 def fast() -> Iterator[Cluster]:
     """The server that the tests of this folder share."""
-    with Cluster(AT_ONCE) as server:
+    with watched(AT_ONCE) as server:
         yield server
-        assert_no_alarms(server)
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +36,8 @@ def witness(fast: Cluster, sink: Sink) -> Sink:
 @pytest.fixture
 def fresh(fast: Cluster) -> Iterator[Database]:
     """A database with the extension."""
-    database = fast.createdb()
-    database.run("CREATE EXTENSION pgseal")
-    yield database
-    database.drop()
+    with fast.database() as database:
+        yield database
 
 
 @pytest.fixture

@@ -126,17 +126,13 @@ def test_one_that_only_seems_detached(sealed: Database, line: str) -> None:
 
 def test_a_line_of_another_database_with_the_same_key(witness: Sink, sealed: Database, line: str) -> None:
     number = fields(line)["number"]
-    other = sealed.cluster.createdb()
-    try:
-        other.run("CREATE EXTENSION pgseal")
+    with sealed.cluster.database() as other:
         history(other)
         other.run("INSERT INTO h VALUES (1, 'x')")
         anchored(other)
         lost = f"the witness saw anchor {number} of {chain(sealed)}, of which this database has no anchor"
         assert_lost(other, line, lost)
         assert other.rows("SELECT verdict FROM seal.verify_history()") == [("intact",)]
-    finally:
-        other.drop()
 
 
 def test_a_database_that_was_made_anew(witness: Sink, sealed: Database, line: str) -> None:

@@ -4,8 +4,9 @@ use super::{Act, Entry, head, lock, table};
 use crate::key::{self, KeyFault};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::settings::PinnedPath;
+use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::transaction::Level;
-use crate::pg::{clock, snapshot, spi, transaction, user};
+use crate::pg::{clock, server, snapshot, spi, transaction, user};
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
@@ -223,6 +224,7 @@ pub fn transaction_ended(committed: bool) -> bool {
         if let Ok(mut queue) = queue.try_borrow_mut() {
             if let Some((slot, head)) = queue.written.filter(|_| committed) {
                 wake = heads::publish(slot, &head);
+                shared_memory::change_database(server::database(), DatabaseSlot::plan_again);
             }
             *queue = Queue::default();
         }

@@ -1,0 +1,164 @@
+//! Which histories are to be run now, and when the next one is.
+//!
+//! A history's last run is the newest that the schedule brought about, as the journal has it, or its attachment. Its next
+//! run is due at the first time of its schedule after that, however long ago: of the times that passed while nothing
+//! could run, one is caught up.
+
+use crate::pg::shared_memory::{self, DatabaseSlot, Postponed};
+use crate::pg::snapshot::Sees;
+use crate::pg::{clock, relation, server, user};
+use crate::record::definition::{self, Attachment};
+use crate::record::journaled::Journaled;
+use crate::record::{journal, journaled, registry};
+use crate::settings;
+use pgseal_chain::HistoryId;
+use pgseal_schedule::{Schedule, Zone};
+
+/// A run that begins later than this after its time was missed, µs.
+const LATE: i64 = 3_600_000_000;
+
+/// A history whose run is due.
+#[derive(Debug, Clone)]
+pub struct Due {
+    pub history: HistoryId,
+    /// Name of its table.
+    pub table: String,
+    /// Oid of its table; 0 where only the journal knows the history.
+    pub relation: u32,
+    /// Since when, µs since 2000-01-01 UTC.
+    pub at: i64,
+    /// Its time passed while nothing could run.
+    pub missed: bool,
+    /// How often in a row its run failed.
+    pub failures: u32,
+}
+
+/// What is to be done now and later.
+pub struct Plan {
+    /// Those that failed before come last.
+    pub due: Vec<Due>,
+    /// When the first of the others is due, µs since 2000-01-01 UTC; `i64::MAX`: never.
+    later: i64,
+    /// The slot's count when this plan was begun.
+    number: u32,
+}
+
+struct Candidate {
+    history: HistoryId,
+    table: String,
+    relation: u32,
+    journaled: Option<Journaled>,
+    attached_at: i64,
+}
+
+impl Plan {
+    /// Call in a transaction.
+    pub fn make() -> Plan {
+        let slot = shared_memory::database(server::database(), |slot| *slot).unwrap_or(DatabaseSlot::FREE);
+        let mut plan = Plan { due: Vec::new(), later: i64::MAX, number: slot.plan };
+        if registry::catalog().is_none() {
+            return plan;
+        }
+        let launcher = shared_memory::read_launcher();
+        let (now, zone) = (clock::now(), settings::schedule_zone());
+        for candidate in user::with_rights_of(user::extension_owner(), candidates) {
+            let Some(at) = candidate.due(zone, now, launcher.scheduled_since) else { continue };
+            let postponed = slot.postponed.iter().find(|postponed| postponed.history == candidate.history.0);
+            let begin = at.max(postponed.map_or(i64::MIN, |postponed| postponed.not_before));
+            if begin > now {
+                plan.later = plan.later.min(begin);
+                continue;
+            }
+            plan.due.push(Due {
+                history: candidate.history,
+                table: candidate.table,
+                relation: candidate.relation,
+                at,
+                missed: postponed.is_none() && (at < launcher.since || at < now - LATE),
+                failures: postponed.map_or(0, |postponed| postponed.failures),
+            });
+        }
+        plan.due.sort_by_key(|due| (due.failures, due.at));
+        plan
+    }
+
+    /// When the run worker is needed next, µs since 2000-01-01 UTC; `i64::MAX`: never.
+    fn next_run(&self) -> i64 {
+        self.due.iter().map(|due| due.at).fold(self.later, i64::min)
+    }
+
+    /// Tells the launcher, unless what it was made from has changed since.
+    pub fn publish(&self) {
+        let next_run = self.next_run();
+        shared_memory::change_database(server::database(), |slot| {
+            if slot.plan == self.number {
+                slot.next_run = next_run;
+            }
+        });
+    }
+}
+
+impl Candidate {
+    /// When it is to run; `None`: never.
+    fn due(&self, zone: Zone, now: i64, scheduled_since: i64) -> Option<i64> {
+        let own = self.journaled.as_ref().and_then(|journaled| journaled.schedule.clone());
+        let from = match own {
+            Some(_) => 0,
+            None => scheduled_since,
+        };
+        let text = own.or_else(settings::schedule).filter(|text| text != settings::NO_SCHEDULE)?;
+        let set_at = self.journaled.as_ref().map_or(0, |journaled| journaled.scheduled_at);
+        // One in the future was made before the clock was set right.
+        let last = self.journaled.as_ref().and_then(|journaled| journaled.scheduled_run).filter(|last| *last <= now);
+        let last = last.unwrap_or(self.attached_at);
+        Schedule::parse(&text).ok()?.next_after(zone, last.max(set_at).max(from))
+    }
+}
+
+/// Histories that are attached, or whose detachment or disappearance is not pgseal's own doing.
+fn candidates() -> Vec<Candidate> {
+    let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let registrations = registry::registrations();
+    let mut found = Vec::new();
+    for row in registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached) {
+        let journaled = journaled.remove(&row.history);
+        found.push(Candidate {
+            history: row.history,
+            table: relation::name_of(row.relation),
+            relation: row.relation,
+            attached_at: journaled.as_ref().map_or(row.attached_at, |journaled| journaled.attached_at),
+            journaled,
+        });
+    }
+    journaled.retain(|history, of| of.detached.is_none() && registrations.iter().all(|row| row.history != *history));
+    found.extend(journaled.into_iter().map(|(history, of)| Candidate {
+        history,
+        table: of.table.clone(),
+        relation: 0,
+        attached_at: of.attached_at,
+        journaled: Some(of),
+    }));
+    found
+}
+
+/// Tries a history again no sooner than this, µs since 2000-01-01 UTC.
+pub fn postpone(history: HistoryId, failures: u32, not_before: i64) {
+    shared_memory::change_database(server::database(), |slot| {
+        let known = slot.postponed.iter().position(|postponed| postponed.history == history.0);
+        let place = known.or_else(|| slot.postponed.iter().position(|postponed| postponed.history == [0; 16]));
+        match place {
+            Some(place) => slot.postponed[place] = Postponed { history: history.0, failures, not_before },
+            // No room: all of them wait.
+            None => slot.run_not_before = slot.run_not_before.max(not_before),
+        }
+    });
+}
+
+/// The history was run.
+pub fn forget(history: HistoryId) {
+    shared_memory::change_database(server::database(), |slot| {
+        for postponed in slot.postponed.iter_mut().filter(|postponed| postponed.history == history.0) {
+            *postponed = Postponed::FREE;
+        }
+    });
+}

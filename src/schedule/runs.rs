@@ -1,0 +1,100 @@
+//! What the launcher does for run workers: starts them in time, and ends one that is in somebody's way.
+
+use super::alarm::{self, AlarmKind};
+use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
+use crate::pg::{clock, worker};
+use crate::settings;
+use std::time::Duration;
+
+/// How often the launcher looks after a run worker: whoever wants its database for himself waits five seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// How soon a database is looked at again that somebody wants for himself, µs.
+const WANTED_RETRY: i64 = 1_000_000;
+/// How soon a run is tried again that made way, µs.
+const GIVEN_WAY_RETRY: i64 = 60_000_000;
+/// How soon another worker is tried where none could be started, µs.
+const NO_WORKER_RETRY: i64 = 5_000_000;
+/// A worker that has not shown up after this long never will, µs.
+const LOST_AFTER: i64 = 30_000_000;
+
+const NO_WORKER: &str = "no worker could be started for a scheduled run: raise max_worker_processes";
+const GAVE_WAY: &str = "a run made way for somebody who wanted to drop, copy or move the database";
+
+/// Starts a run worker if it is time, looks after one that is there, and says when to look again; `None`: not for
+/// a long time.
+pub fn tend(slot: &DatabaseSlot) -> Option<Duration> {
+    let now = clock::now();
+    if slot.run_pid != 0 {
+        if slot.running_since != 0 && worker::is_database_wanted(slot.database) {
+            end(slot);
+        }
+        return Some(LOOK_EVERY);
+    }
+    if slot.running_since != 0 {
+        if now.saturating_sub(slot.running_since) > LOST_AFTER {
+            shared_memory::change_database(slot.database, |slot| slot.running_since = 0);
+        }
+        return Some(LOOK_EVERY);
+    }
+    let due = match slot.next_run {
+        0 | i64::MAX => return None,
+        next => next.max(slot.run_not_before),
+    };
+    if due <= now {
+        start(slot.database, now);
+        return Some(LOOK_EVERY);
+    }
+    Some(Duration::from_micros((due - now) as u64))
+}
+
+fn start(database: u32, now: i64) {
+    if !worker::databases().contains(&database) {
+        shared_memory::change_database(database, |slot| *slot = DatabaseSlot::FREE);
+        return;
+    }
+    if worker::is_database_wanted(database) {
+        shared_memory::change_database(database, |slot| slot.run_not_before = now + WANTED_RETRY);
+        return;
+    }
+    shared_memory::change_database(database, |slot| slot.running_since = now);
+    if worker::start_run(database) {
+        return;
+    }
+    let known = shared_memory::change_database(database, |slot| {
+        let known = slot.run_trouble.get() == NO_WORKER;
+        slot.running_since = 0;
+        slot.run_not_before = now + NO_WORKER_RETRY;
+        slot.run_trouble.set(NO_WORKER);
+        known
+    });
+    if known == Some(false) {
+        alarm::log(AlarmKind::Failed, None, NO_WORKER);
+    }
+}
+
+fn end(slot: &DatabaseSlot) {
+    shared_memory::change_database(slot.database, |now| {
+        now.run_not_before = clock::now() + GIVEN_WAY_RETRY;
+        now.running = [0; 16];
+        now.run_trouble.set(GAVE_WAY);
+    });
+    worker::end(slot.run_pid);
+}
+
+/// Has everything planned anew if the settings have another schedule than before.
+pub fn note_settings() {
+    let schedule = settings::schedule().unwrap_or_default();
+    let known = format!("{schedule} in {}", settings::schedule_zone().name());
+    let launcher = shared_memory::read_launcher();
+    let before = launcher.schedule.get();
+    if before == known {
+        return;
+    }
+    shared_memory::write(|Shared { launcher, databases, .. }| {
+        launcher.schedule.set(&known);
+        if !before.is_empty() {
+            launcher.scheduled_since = clock::now();
+        }
+        databases.iter_mut().filter(|slot| slot.database != 0).for_each(DatabaseSlot::plan_again);
+    });
+}

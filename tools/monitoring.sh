@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Puts promtool and postgres_exporter into target/monitoring, for the tests of docs/monitoring. Does nothing where they
+# are there or in PATH. Debian's packages are unpacked, not installed: installed, they start services that nobody
+# asked for.
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+FOLDER=$ROOT/target/monitoring
+
+# fetch package program
+fetch() {
+    local packages
+    packages=$(mktemp -d)
+    # apt's own user, which fetches, writes there as well.
+    chmod 777 "$packages"
+    (cd "$packages" && apt-get download -q "$1") || { as_root apt-get update -q && (cd "$packages" && apt-get download -q "$1"); }
+    mkdir -p "$FOLDER"
+    dpkg-deb --fsys-tarfile "$packages"/*.deb | tar -x -C "$FOLDER" --strip-components=3 "./usr/bin/$2"
+    rm -rf "$packages"
+}
+
+for both in prometheus/promtool prometheus-postgres-exporter/prometheus-postgres-exporter; do
+    program=${both#*/}
+    if [ ! -x "$FOLDER/$program" ] && ! command -v "$program" >/dev/null; then
+        command -v dpkg-deb >/dev/null || die "not a Debian system: put $program into PATH"
+        run_step "fetching $program" "fetch-$program" fetch "${both%/*}" "$program"
+    fi
+done
