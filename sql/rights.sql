@@ -2,6 +2,7 @@
 
 REVOKE ALL ON SCHEMA seal FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA seal FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA seal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA seal FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA seal TO pgseal_auditor, pgseal_operator, pgseal_admin;
@@ -18,7 +19,7 @@ GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operato
 GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- A monitoring system reads numbers and names of histories, nothing else.
 GRANT USAGE ON SCHEMA seal TO pg_monitor;
@@ -31,6 +32,7 @@ GRANT EXECUTE ON FUNCTION seal.verify_and_prune(regclass, boolean) TO pgseal_ope
 GRANT EXECUTE ON FUNCTION seal.hold(regclass, text, text) TO pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.release(regclass, text, text) TO pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.accept_clock(text) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.test_alert(), seal.deliver_alerts() TO pgseal_operator, pgseal_admin;
 
 -- Administrators attach; each function also asks for ownership of the table.
 GRANT EXECUTE ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) TO pgseal_admin;

@@ -3,15 +3,18 @@
 //! `crates/chain` holds what is signed and how a chain is judged, `crates/document` the canonical
 //! text of a row; neither knows PostgreSQL. Here: `pg` is the only module that talks to C,
 //! `seal` the INSERT path, `record` what pgseal keeps about a history, `verify` the auditor's
-//! side, `key` where the secret comes from, `command` commands that settings name, `admin` attach,
-//! detach and the guard of definitions, `prune` recorded runs and what they allow to delete, `schedule`
-//! what runs by itself, `heartbeat` the numbers by which a monitoring system sees that it does.
+//! side, `key` where the secret comes from, `command` commands that settings name, `private_file` files
+//! that hold a secret, `admin` attach, detach and the guard of definitions, `prune` recorded runs and what
+//! they allow to delete, `schedule` what runs by itself, `alert` who is told when something is wrong,
+//! `heartbeat` the numbers by which a monitoring system sees that all this goes on.
 
 mod admin;
+mod alert;
 mod command;
 mod heartbeat;
 mod key;
 mod pg;
+mod private_file;
 mod prune;
 mod record;
 mod schedule;
@@ -28,7 +31,8 @@ pgrx::extension_sql_file!("../sql/sealing.sql", name = "sealing", requires = ["s
 pgrx::extension_sql_file!("../sql/verification.sql", name = "verification", requires = ["sealing"]);
 pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", requires = ["verification"]);
 pgrx::extension_sql_file!("../sql/prune.sql", name = "prune", requires = ["administration"]);
-pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["prune"]);
+pgrx::extension_sql_file!("../sql/alert.sql", name = "alert", requires = ["prune"]);
+pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["alert"]);
 pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["heartbeat"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
@@ -40,5 +44,6 @@ pub extern "C-unwind" fn _PG_init() {
     pg::shared_memory::init();
     admin::init();
     seal::init();
+    alert::init();
     schedule::init();
 }

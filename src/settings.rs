@@ -1,6 +1,8 @@
 //! Every setting of pgseal. Those of anchors, witnesses and the schedule can be reloaded, all others are read
 //! once, when the server starts.
 
+pub mod alert;
+
 use crate::pg;
 use crate::pg::error::Report;
 use crate::pg::settings::Checked;
@@ -161,6 +163,7 @@ pub fn init() {
         c"A name of the IANA database; empty: that of log_timezone.",
         &SCHEDULE_TIMEZONE,
     );
+    alert::init();
     pg::settings::reserve_prefix(c"pgseal");
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that pgseal's targets need, and only those that are missing.
 #   tools/packages.sh build    compiler, libclang, PostgreSQL with its headers, python3
-#   tools/packages.sh test     the same, and python3-venv
+#   tools/packages.sh test     the same, python3-venv, and pg_cron, which a test has start verification
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -13,6 +13,9 @@ needed() {
     # A pg_config that somebody chose brings its own server.
     if [ "$PG_CONFIG" = "/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" ]; then
         echo "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR"
+        if [ "${1:-}" = test ]; then
+            echo "postgresql-$PG_MAJOR-cron"
+        fi
     fi
     if [ "${1:-}" = test ]; then
         echo python3-venv

@@ -70,6 +70,7 @@ fn release_entries(history: Option<Oid>, tenant: Option<&str>, reason: Option<&s
 }
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn hold_lines() -> TableIterator<
     'static,
     (

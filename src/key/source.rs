@@ -2,11 +2,9 @@
 
 use super::fault::KeyFault;
 use crate::command::ShellCommand;
+use crate::private_file::{self, PrivateFileError};
 use crate::settings;
 use pgseal_chain::Secret;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use zeroize::Zeroizing;
 
 /// No source may give more bytes than this: far above the largest key in its longest encoding.
@@ -73,18 +71,12 @@ fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
 }
 
 fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
-    let unreadable = |error: std::io::Error| KeyFault::Unreadable { path: path.to_owned(), reason: error.to_string() };
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    if !found.is_file() {
-        return Err(KeyFault::NotAFile { path: path.to_owned() });
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let opened = file.metadata().map_err(unreadable)?;
-    let mode = opened.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFault::Permissive { path: path.to_owned(), mode });
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
-    file.take(MAX_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    private_file::read(path, MAX_BYTES).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            PrivateFileError::Unreadable(reason) => KeyFault::Unreadable { path, reason },
+            PrivateFileError::NotAFile => KeyFault::NotAFile { path },
+            PrivateFileError::Permissive(mode) => KeyFault::Permissive { path, mode },
+        }
+    })
 }

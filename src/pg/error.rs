@@ -1,7 +1,27 @@
 //! Errors as a DBA reads them: SQLSTATE, what happened, DETAIL, HINT with the command to run.
 
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode};
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+/// An SQLSTATE of pgseal's own: five digits and capital letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlState(pub [u8; 5]);
+
+impl SqlState {
+    /// As the server packs it: six bits for each character, the first one lowest.
+    fn packed(self) -> i32 {
+        self.0.iter().rev().fold(0, |packed, digit| packed << 6 | i32::from(digit.wrapping_sub(b'0') & 0x3f))
+    }
+}
+
+impl fmt::Display for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
 
 /// One report to the client or the server log, in the server's own style.
 #[derive(Debug, Clone)]
@@ -48,6 +68,27 @@ impl Report {
     /// may turn the report into a jump.
     pub fn warn(self) {
         self.emit(PgLogLevel::WARNING);
+    }
+
+    /// A WARNING with an SQLSTATE of pgseal's own, which pgrx's list of codes cannot hold. As for
+    /// [`Report::warn`].
+    pub fn warn_as(self, state: SqlState) {
+        let text = |text: String| CString::new(text.replace('\0', "")).unwrap_or_default();
+        let message = text(self.message);
+        let detail = self.detail.map(text);
+        let hint = self.hint.map(text);
+        let pointer = |text: &Option<CString>| text.as_deref().map_or(std::ptr::null(), CStr::as_ptr).cast_mut();
+        let mut data = pg_sys::ErrorData {
+            elevel: PgLogLevel::WARNING as i32,
+            sqlerrcode: state.packed(),
+            message: message.as_ptr().cast_mut(),
+            detail: pointer(&detail),
+            hint: pointer(&hint),
+            ..Default::default()
+        };
+        // SAFETY: the server copies the texts, which live until it returns, and writes to none of them; a
+        // NULL is a part that the report does not have.
+        unsafe { pg_sys::ThrowErrorData(&mut data) }
     }
 
     pub fn notice(self) {

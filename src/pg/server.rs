@@ -92,6 +92,21 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
+/// Whether a cancel or a shutdown waits for this process; `check_for_interrupts` then ends the statement.
+pub fn is_interrupted() -> bool {
+    // SAFETY: flags of this process that its signal handlers set.
+    unsafe {
+        (&raw const pg_sys::QueryCancelPending).read_volatile() != 0
+            || (&raw const pg_sys::ProcDiePending).read_volatile() != 0
+    }
+}
+
+/// Whether `log_min_messages` lets a WARNING into the server's log.
+pub fn log_takes_warnings() -> bool {
+    // SAFETY: a setting's variable of this backend.
+    unsafe { pg_sys::log_min_messages <= pg_sys::WARNING as c_int }
+}
+
 /// Whether the session acts as a replica (`session_replication_role`): ordinary triggers rest.
 pub fn is_replica_session() -> bool {
     // SAFETY: a setting's variable of this backend.

@@ -103,6 +103,8 @@ pub struct DatabaseSlot {
     pub witness_trouble: Text<252>,
     /// When the run worker is needed next, µs since 2000-01-01 UTC; 0: not known, `i64::MAX`: never.
     pub next_run: i64,
+    /// When it is needed to send an alarm, likewise.
+    pub next_alarm: i64,
     /// Counts what may have changed `next_run`: whoever computed it meanwhile computed it from what was before.
     pub plan: u32,
     /// No run worker is started before, µs since 2000-01-01 UTC.
@@ -164,6 +166,7 @@ impl DatabaseSlot {
         witnessing_since: 0,
         witness_trouble: Text::EMPTY,
         next_run: 0,
+        next_alarm: 0,
         plan: 0,
         run_not_before: 0,
         running_since: 0,
@@ -178,6 +181,7 @@ impl DatabaseSlot {
     /// Makes the next visit find out anew when the run worker is needed.
     pub fn plan_again(&mut self) {
         self.next_run = 0;
+        self.next_alarm = 0;
         self.plan = self.plan.wrapping_add(1);
     }
 }

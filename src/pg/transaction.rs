@@ -30,8 +30,8 @@ pub enum SavepointEvent {
 type OnTransaction = fn(TransactionEvent);
 type OnSavepoint = fn(SavepointEvent);
 
-/// Room for two parts of pgseal.
-static HANDLERS: [OnceLock<(OnTransaction, OnSavepoint)>; 2] = [const { OnceLock::new() }; 2];
+/// Room for three parts of pgseal.
+static HANDLERS: [OnceLock<(OnTransaction, OnSavepoint)>; 3] = [const { OnceLock::new() }; 3];
 
 fn handlers() -> impl Iterator<Item = &'static (OnTransaction, OnSavepoint)> {
     HANDLERS.iter().filter_map(OnceLock::get)

@@ -2,7 +2,8 @@
 
 use super::error::PruneError;
 use super::plan::{self, Plan};
-use super::{anchors, partitions, rows};
+use super::{alarm, anchors, partitions, rows};
+use crate::alert;
 use crate::pg::error::Report;
 use crate::pg::{clock, relation, server, spi};
 use crate::record::cut::{self, Span};
@@ -100,8 +101,14 @@ fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
         window_start: outcome.window_start,
         plan: plan::of(outcome, verdict),
     };
-    let run = (!asked.dry).then(|| record(outcome, &recorded, asked));
-    Recorded { run, ..recorded }
+    if asked.dry {
+        return recorded;
+    }
+    let recorded = Recorded { run: Some(record(outcome, &recorded, asked)), ..recorded };
+    if let Some(alarm) = alarm::of(outcome, &recorded, asked.how) {
+        alert::raise(&alarm);
+    }
+    recorded
 }
 
 fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {

@@ -1,32 +1,36 @@
 //! What the scheduler has to tell: a run that was missed or failed.
 
+use crate::alert::message::one_line;
+use crate::alert::{self, Alarm, AlarmKind};
 use crate::pg::error::Report;
 use crate::pg::spi;
 use pgrx::PgSqlErrorCode;
-
-/// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlarmKind {
-    /// The time of a run passed while nothing could run.
-    Missed,
-    /// A run ended with an ERROR, or could not be begun.
-    Failed,
-}
+use serde_json::json;
 
 /// Raises an alarm about a history's run. Call in a transaction.
-pub fn raise(kind: AlarmKind, history: Option<&str>, sentence: &str) {
-    log(kind, history, sentence);
+pub fn raise(kind: AlarmKind, history: &str, sentence: &str) {
+    alert::raise(&Alarm {
+        kind,
+        history: Some(history.to_owned()),
+        run: None,
+        verdict: None,
+        findings: 0,
+        findings_new: 0,
+        sentence: sentence.to_owned(),
+        report: format!("To verify it now: {}\n", one_line(&question(Some(history)))),
+        details: json!({}),
+        anchor_line: None,
+    });
 }
 
-/// The same where nothing but the server's log is at hand.
-pub fn log(kind: AlarmKind, history: Option<&str>, sentence: &str) {
-    let report = Report::new(
-        match kind {
-            AlarmKind::Missed => PgSqlErrorCode::ERRCODE_WARNING,
-            AlarmKind::Failed => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-        },
-        sentence,
-    );
-    let question = history.map(|history| format!("history => {}", spi::literal(history))).unwrap_or_default();
-    report.hint(format!("To verify it now: SELECT * FROM seal.verify_history({question}).")).log();
+/// For what cannot be raised, for want of a database or of a transaction.
+pub fn log(history: Option<&str>, sentence: &str) {
+    Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, sentence)
+        .hint(format!("To verify it now: {}", question(history)))
+        .log();
+}
+
+fn question(history: Option<&str>) -> String {
+    let history = history.map(|history| format!("history => {}", spi::literal(history))).unwrap_or_default();
+    format!("SELECT * FROM seal.verify_history({history});")
 }

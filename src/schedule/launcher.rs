@@ -7,7 +7,7 @@ use super::{runs, witness};
 use crate::pg::counters;
 use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
-use crate::pg::worker;
+use crate::pg::{clock, worker};
 use crate::settings;
 use pgrx::PgSqlErrorCode;
 use std::collections::BTreeMap;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Also without being woken, the launcher looks this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How often databases are looked at that have nothing to seal: somebody may have restored one, which nobody tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// How long a database waits in which not everything could be anchored: twice as long each time.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
@@ -29,19 +32,16 @@ struct Visited {
 /// The launcher's life.
 pub fn run() {
     let mut visited = BTreeMap::new();
-    runs::note_settings();
-    // What was sealed before the server started is in no memory: each database is looked at once.
-    for database in worker::databases() {
-        if worker::is_to_end() {
-            return;
-        }
-        visit(database, &mut visited);
-    }
+    let mut listed = None;
     loop {
         runs::note_settings();
+        if listed.is_none_or(|at: Instant| at.elapsed() >= LONGEST_SLEEP) {
+            visit_unknown(&mut visited);
+            listed = Some(Instant::now());
+        }
         let mut sleep = LONGEST_SLEEP;
         for slot in slots() {
-            sleep = runs::tend(&slot).unwrap_or(LONGEST_SLEEP).min(sleep);
+            sleep = runs::tend(slot.database).unwrap_or(LONGEST_SLEEP).min(sleep);
             if witness::is_waiting(&slot) {
                 witness::start(slot.database);
             }
@@ -68,9 +68,29 @@ fn slots() -> Vec<DatabaseSlot> {
     found
 }
 
+/// Visits databases of which nothing is known: what was sealed before the server started is in no memory, and a copy
+/// of a database has histories of which nobody has told.
+fn visit_unknown(visited: &mut BTreeMap<u32, Visited>) {
+    let databases = worker::databases();
+    visited.retain(|database, _| databases.contains(database));
+    let known: Vec<u32> = slots().iter().map(|slot| slot.database).collect();
+    for database in databases {
+        let due = match visited.get(&database) {
+            Some(visited) => !known.contains(&database) && visited.last.elapsed() >= LOOK_AGAIN,
+            None => true,
+        };
+        if worker::is_to_end() {
+            return;
+        }
+        if due {
+            visit(database, visited);
+        }
+    }
+}
+
 /// Starts and looks after run workers, and says when to look again.
 fn tend_runs() -> Duration {
-    slots().iter().filter_map(runs::tend).min().unwrap_or(LONGEST_SLEEP)
+    slots().iter().filter_map(|slot| runs::tend(slot.database)).min().unwrap_or(LONGEST_SLEEP)
 }
 
 /// How long to wait before this database is visited; `None`: there is nothing to do.
@@ -105,6 +125,10 @@ fn visit(database: u32, visited: &mut BTreeMap<u32, Visited>) {
         // Not before its time comes again.
         slot.dirty &= !failed;
         slot.pending |= failed;
+        if slot.pending && slot.next_run == 0 {
+            // Trouble with anchors keeps nothing from being run: the run worker finds out itself what is due.
+            slot.next_run = clock::now();
+        }
         slot.pending
     });
     let before = visited.get(&database).map_or(FIRST_RETRY, |visited| visited.retry);

@@ -7,6 +7,7 @@ mod launcher;
 mod plan;
 mod runner;
 mod runs;
+mod session;
 mod state;
 mod survey;
 mod witness;

@@ -4,6 +4,7 @@
 //! run is due at the first time of its schedule after that, however long ago: of the times that passed while nothing
 //! could run, one is caught up.
 
+use crate::alert;
 use crate::pg::shared_memory::{self, DatabaseSlot, Postponed};
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, relation, server, user};
@@ -39,6 +40,10 @@ pub struct Plan {
     pub due: Vec<Due>,
     /// When the first of the others is due, µs since 2000-01-01 UTC; `i64::MAX`: never.
     later: i64,
+    /// When the next alarm is to be sent, likewise.
+    next_alarm: i64,
+    /// Histories that have a schedule.
+    scheduled: Vec<HistoryId>,
     /// The slot's count when this plan was begun.
     number: u32,
 }
@@ -55,7 +60,8 @@ impl Plan {
     /// Call in a transaction.
     pub fn make() -> Plan {
         let slot = shared_memory::database(server::database(), |slot| *slot).unwrap_or(DatabaseSlot::FREE);
-        let mut plan = Plan { due: Vec::new(), later: i64::MAX, number: slot.plan };
+        let mut plan =
+            Plan { due: Vec::new(), later: i64::MAX, next_alarm: i64::MAX, scheduled: Vec::new(), number: slot.plan };
         if registry::catalog().is_none() {
             return plan;
         }
@@ -63,6 +69,7 @@ impl Plan {
         let (now, zone) = (clock::now(), settings::schedule_zone());
         for candidate in user::with_rights_of(user::extension_owner(), candidates) {
             let Some(at) = candidate.due(zone, now, launcher.scheduled_since) else { continue };
+            plan.scheduled.push(candidate.history);
             let postponed = slot.postponed.iter().find(|postponed| postponed.history == candidate.history.0);
             let begin = at.max(postponed.map_or(i64::MIN, |postponed| postponed.not_before));
             if begin > now {
@@ -78,6 +85,8 @@ impl Plan {
                 failures: postponed.map_or(0, |postponed| postponed.failures),
             });
         }
+        let alarms = user::with_rights_of(user::extension_owner(), alert::next_attempt);
+        plan.next_alarm = alarms.unwrap_or(i64::MAX);
         plan.due.sort_by_key(|due| (due.failures, due.at));
         plan
     }
@@ -93,7 +102,10 @@ impl Plan {
         shared_memory::change_database(server::database(), |slot| {
             if slot.plan == self.number {
                 slot.next_run = next_run;
+                slot.next_alarm = self.next_alarm;
             }
+            let waits = |postponed: &Postponed| self.scheduled.contains(&HistoryId(postponed.history));
+            slot.postponed.iter_mut().filter(|postponed| !waits(postponed)).for_each(|free| *free = Postponed::FREE);
         });
     }
 }

@@ -3,22 +3,17 @@
 //! It is connected to the database and ends when it is done. An ERROR ends the run of one history; SIGTERM ends the
 //! worker at once.
 
-use super::alarm::{self, AlarmKind};
-use super::exclusive;
+use super::alarm;
 use super::plan::{self, Due, Plan};
+use super::{exclusive, session};
+use crate::alert::{self, AlarmKind};
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, server, spi, worker};
 use crate::prune;
 use pgseal_chain::HistoryId;
 
 /// How long a lock is waited for: a table that somebody keeps locked does not keep other histories waiting for ever.
-/// And nothing that a database or a role has set keeps a run from reading or from writing what it found.
-const SETTINGS: &str = "SELECT pg_catalog.set_config(name, value, false)
-    FROM (VALUES ('lock_timeout', '5min'), ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'),
-                 ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
-                 ('default_transaction_deferrable', 'off'), ('session_replication_role', 'origin'),
-                 ('search_path', 'pg_catalog, pg_temp'), ('quote_all_identifiers', 'off'), ('row_security', 'off'),
-                 ('jit', 'off')) AS s (name, value)";
+const LOCK_TIMEOUT: &str = "SELECT pg_catalog.set_config('lock_timeout', '5min', false)";
 
 /// How long a history waits that somebody else runs, µs.
 const BUSY_RETRY: i64 = 5_000_000;
@@ -36,9 +31,13 @@ enum Ended {
 
 /// Runs what is due.
 pub fn work() {
-    let prepared = worker::attempt(|| spi::execute(SETTINGS)).and_then(|_| worker::attempt(Plan::make));
+    let prepared = session::prepare()
+        .and_then(|()| worker::attempt(|| spi::execute(LOCK_TIMEOUT)))
+        .and_then(|_| worker::attempt(Plan::make));
     let outcome = prepared.and_then(|plan| {
         let trouble = run_all(plan.due);
+        worker::announce("alarms");
+        alert::deliver(&server::is_interrupted);
         worker::reload_configuration();
         worker::attempt(Plan::make).map(|plan| {
             plan.publish();
@@ -52,7 +51,13 @@ pub fn work() {
             return finish(|_| {});
         }
     };
-    finish(|slot| slot.run_trouble.set(&trouble));
+    finish(|slot| {
+        // What failed and waits for another try is still a trouble, whatever else went well.
+        let waits = slot.postponed.iter().any(|postponed| postponed.failures > 0);
+        if !trouble.is_empty() || !waits {
+            slot.run_trouble.set(&trouble);
+        }
+    });
 }
 
 /// Finds out when runs are due, if that is not known. Call outside a transaction.
@@ -76,7 +81,7 @@ fn not_planned(message: &str) {
         slot.run_trouble.set(&format!("what is due could not be found out: {message}"));
         slot.next_run = clock::now() + FIRST_RETRY;
     });
-    alarm::log(AlarmKind::Failed, None, &format!("what is due could not be found out: {message}"));
+    alarm::log(None, &format!("what is due could not be found out: {message}"));
 }
 
 fn finish(change: impl FnOnce(&mut DatabaseSlot)) {
@@ -132,7 +137,7 @@ fn run(due: &Due) -> Ended {
                 clock::text(due.at),
                 clock::text(started)
             );
-            alarm::raise(AlarmKind::Missed, Some(&due.table), &sentence);
+            alarm::raise(AlarmKind::Missed, &due.table, &sentence);
         }
         recorded
     });
@@ -162,8 +167,8 @@ fn failed(due: &Due, message: &str) -> String {
     plan::postpone(due.history, due.failures + 1, again);
     let sentence = format!("the scheduled run of {} failed: {message}", due.table);
     let told = format!("{sentence}; it is tried again at {}", clock::text(again));
-    if let Err(message) = worker::attempt(|| alarm::raise(AlarmKind::Failed, Some(&due.table), &told)) {
-        alarm::log(AlarmKind::Failed, Some(&due.table), &format!("{told}; nobody could be told: {message}"));
+    if let Err(message) = worker::attempt(|| alarm::raise(AlarmKind::Failed, &due.table, &told)) {
+        alarm::log(Some(&due.table), &format!("{told}; nobody could be told: {message}"));
     }
     sentence
 }

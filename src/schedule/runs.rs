@@ -1,9 +1,11 @@
 //! What the launcher does for run workers: starts them in time, and ends one that is in somebody's way.
 
-use super::alarm::{self, AlarmKind};
+use super::alarm;
+use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
 use crate::pg::{clock, worker};
 use crate::settings;
+use pgrx::PgSqlErrorCode;
 use std::time::Duration;
 
 /// How often the launcher looks after a run worker: whoever wants its database for himself waits five seconds.
@@ -18,15 +20,16 @@ const NO_WORKER_RETRY: i64 = 5_000_000;
 const LOST_AFTER: i64 = 30_000_000;
 
 const NO_WORKER: &str = "no worker could be started for a scheduled run: raise max_worker_processes";
-const GAVE_WAY: &str = "a run made way for somebody who wanted to drop, copy or move the database";
 
 /// Starts a run worker if it is time, looks after one that is there, and says when to look again; `None`: not for
 /// a long time.
-pub fn tend(slot: &DatabaseSlot) -> Option<Duration> {
+pub fn tend(database: u32) -> Option<Duration> {
+    // As it is now: while one database is visited, the others are tended, too.
+    let slot = shared_memory::database(database, |slot| *slot)?;
     let now = clock::now();
     if slot.run_pid != 0 {
         if slot.running_since != 0 && worker::is_database_wanted(slot.database) {
-            end(slot);
+            end(&slot);
         }
         return Some(LOOK_EVERY);
     }
@@ -36,7 +39,7 @@ pub fn tend(slot: &DatabaseSlot) -> Option<Duration> {
         }
         return Some(LOOK_EVERY);
     }
-    let due = match slot.next_run {
+    let due = match slot.next_run.min(slot.next_alarm) {
         0 | i64::MAX => return None,
         next => next.max(slot.run_not_before),
     };
@@ -68,17 +71,21 @@ fn start(database: u32, now: i64) {
         known
     });
     if known == Some(false) {
-        alarm::log(AlarmKind::Failed, None, NO_WORKER);
+        alarm::log(None, NO_WORKER);
     }
 }
 
 fn end(slot: &DatabaseSlot) {
-    shared_memory::change_database(slot.database, |now| {
-        now.run_not_before = clock::now() + GIVEN_WAY_RETRY;
-        now.running = [0; 16];
-        now.run_trouble.set(GAVE_WAY);
+    let again = clock::now() + GIVEN_WAY_RETRY;
+    shared_memory::change_database(slot.database, |slot| {
+        slot.run_not_before = again;
+        slot.running = [0; 16];
     });
     worker::end(slot.run_pid);
+    Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, "a scheduled run makes way")
+        .detail(format!("Somebody wants to drop, copy or move database {} for himself.", slot.database))
+        .hint(format!("It is tried again at {}.", clock::text(again)))
+        .log();
 }
 
 /// Has everything planned anew if the settings have another schedule than before.

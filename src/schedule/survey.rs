@@ -15,6 +15,11 @@ use crate::seal::newest_anchor::NewestAnchor;
 use crate::seal::{plan, reload};
 use pgseal_chain::JOURNAL;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How often, and how soon again, a table is looked at that is locked.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Where chains stand, as far as this visit found out.
 #[derive(Default)]
@@ -38,7 +43,7 @@ impl Survey {
         let protected = registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached);
         for registration in protected.filter(|row| relation::exists(row.relation)) {
             let history = in_anchors(registration.history);
-            let chains = chains_of(registration);
+            let chains = chains_of_soon(registration);
             self.undiscovered |= chains.is_none();
             for chain in chains.unwrap_or_default() {
                 match number_of(&chain, prefix) {
@@ -167,6 +172,17 @@ fn continues(found: &Head, prefix: &str, known: &Remembered, registration: &Regi
         .chain(remembered)
         .filter(|(position, _)| *position > 0)
         .all(|(position, mac)| found.position >= position && (is_there(position, mac) || is_pruned(position)))
+}
+
+/// As `chains_of`, a moment later if need be: a transaction that has just attached the table gives its lock
+/// back right after it has woken us.
+fn chains_of_soon(registration: &Registration) -> Option<BTreeSet<String>> {
+    (0..LOOKS).find_map(|look| {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        chains_of(registration)
+    })
 }
 
 /// Names of all chains in a history's tables, by a jump through each seal index; `None` where one is

@@ -1,7 +1,7 @@
 //! One visit of the worker to a database: what changed is anchored, the witness is told, the next run is planned.
 
 use super::survey::Survey;
-use super::{runner, witness};
+use super::{runner, session, witness};
 use crate::key;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
@@ -23,8 +23,7 @@ const COMPLETE_EVERY: u64 = 1_000;
 /// Durable on this server before it is published, whatever the defaults are; and never long in the way of
 /// a shutdown, or so long that somebody else's statement would be ended as the victim of a deadlock.
 const SETTINGS: &str = "SELECT pg_catalog.set_config(name, value, true)
-    FROM (VALUES ('synchronous_commit', 'local'), ('lock_timeout', '300ms'), ('statement_timeout', '0'),
-                 ('search_path', 'pg_catalog, pg_temp')) AS s (name, value)";
+    FROM (VALUES ('synchronous_commit', 'local'), ('lock_timeout', '300ms')) AS s (name, value)";
 
 /// What a visit came to.
 #[derive(Default)]
@@ -50,6 +49,10 @@ enum Outcome {
 
 /// The worker's life.
 pub fn visit() {
+    if let Err(message) = session::prepare() {
+        note_trouble(&message);
+        return log_trouble(message);
+    }
     match worker::transaction(anchor_changes, note_trouble) {
         Outcome::Nothing => {
             if newest_anchor::slot().is_some() {

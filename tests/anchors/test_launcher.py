@@ -185,3 +185,15 @@ def test_nothing_is_written_where_nothing_is_attached(quick: Cluster) -> None:
     finally:
         empty.drop()
         quick.configure({"log_min_messages": None})
+
+
+@pytest.mark.parametrize(
+    "setting", ["default_transaction_read_only = on", "default_transaction_isolation = 'serializable'"]
+)
+def test_what_a_database_sets_keeps_no_anchor_from_being_written(fresh: Database, setting: str) -> None:
+    make(fresh, "h")
+    with fresh.cluster.connect() as administrator:
+        administrator.execute(f"ALTER DATABASE {fresh.name} SET {setting}".encode())
+    add(fresh, "h")
+    settle(fresh, "h")
+    assert_intact(fresh)

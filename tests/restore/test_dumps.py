@@ -36,7 +36,7 @@ def test_everything_comes_back_and_goes_on(original: Database, copy: Database, f
     anchored(copy)
     old, new = tag_of(copy, "one", 1), tag_of(copy, "one", 10)
     assert old != new and {tag_of(copy, table, 10) for table in ("plain", "p")} == {new}
-    assert copy.rows("SELECT DISTINCT seal_seq, seal_anchor FROM one WHERE id = 10") == [(1, 0)]
+    assert copy.value("SELECT seal_seq FROM one WHERE id = 10") == 1
     assert_adopted(copy, old, new)
     assert_intact(copy, more=1)
     insert_everywhere(copy, 11)

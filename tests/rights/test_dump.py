@@ -100,7 +100,8 @@ def test_settings_are_dumped_as_data_only(db: Database) -> None:
     marked = """SELECT config.table::regclass::text, config.condition
                   FROM pg_extension, unnest(extconfig, extcondition) AS config ("table", condition)
                  WHERE extname = 'pgseal'"""
-    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in (*tables, "run_id")}
+    alarms = {"seal.alert": "WHERE next_attempt IS NULL", "seal.alert_id_seq": ""}
+    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in (*tables, "run_id")} | alarms
 
 
 def test_a_changed_dump_is_found(db: Database, restored: Database) -> None:

@@ -7,9 +7,9 @@ from support.database import Database
 FUNCTIONS = {
     "seal.attach(regclass,name,integer,integer,text,uuid)",
     "seal.detach(regclass)",
+    "seal.set_schedule(regclass,text)",
     "seal.open_epoch(regclass)",
     "seal.set_window(regclass,integer)",
-    "seal.set_schedule(regclass,text)",
     "seal.hold(regclass,text,text)",
     "seal.release(regclass,text,text)",
     "seal.hold_lines()",
@@ -32,6 +32,8 @@ FUNCTIONS = {
     "seal.metrics_lines()",
     "seal.database_metrics_line()",
     "seal.check_setup()",
+    "seal.test_alert()",
+    "seal.deliver_alerts()",
     'seal.audit_add(internal,text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     "seal.audit_merge(internal,internal)",
     "seal.audit_save(internal)",
@@ -44,16 +46,30 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run"}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.alert"}
 VIEWS = {"seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"}
-RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {("seal.run_id", "S")}
+SEQUENCES = {"seal.run_id", "seal.alert_id_seq"}
+RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {
+    (sequence, "S") for sequence in SEQUENCES
+}
 ROLES = {"pgseal_admin", "pgseal_auditor", "pgseal_operator"}
 SETTINGS = {
+    "pgseal.alert_command": "sighup",
+    "pgseal.alert_retry_interval": "sighup",
     "pgseal.anchor_interval": "sighup",
     "pgseal.chain_name": "postmaster",
     "pgseal.key_command": "postmaster",
     "pgseal.key_command_timeout": "postmaster",
     "pgseal.key_file": "postmaster",
+    "pgseal.mail_cc": "sighup",
+    "pgseal.mail_credentials_file": "sighup",
+    "pgseal.mail_from": "sighup",
+    "pgseal.mail_on_success": "sighup",
+    "pgseal.mail_server": "sighup",
+    "pgseal.mail_subject": "sighup",
+    "pgseal.mail_text": "sighup",
+    "pgseal.mail_tls_ca_file": "sighup",
+    "pgseal.mail_to": "sighup",
     "pgseal.max_heads": "postmaster",
     "pgseal.schedule": "sighup",
     "pgseal.schedule_timezone": "sighup",
@@ -95,7 +111,7 @@ def test_objects_of_no_other_kind(db: Database) -> None:
     for implied in ["type", "composite type"]:
         found.pop(implied, None)
     assert found == {
-        "schema": 1, "table": len(TABLES), "view": len(VIEWS), "sequence": 1, "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
+        "schema": 1, "table": len(TABLES), "view": len(VIEWS), "sequence": len(SEQUENCES), "function": len(FUNCTIONS), "aggregate": len(AGGREGATES),
         "event trigger": 2,
     }  # fmt: skip
 
@@ -169,7 +185,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
     )
     assert (
         db.rows(
-            "SELECT c.relname FROM pg_class c WHERE relnamespace = 'seal'::regnamespace AND relkind IN ('r', 'v')"
+            "SELECT c.relname FROM pg_class c WHERE relnamespace = 'seal'::regnamespace AND relkind IN ('r', 'v', 'S')"
             " AND has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')"
         )
         == []
@@ -188,7 +204,7 @@ def test_what_each_role_may(db: Database) -> None:
     questions |= {"status_lines", "run_lines", "hold_lines"}
     questions |= {"metrics_lines", "database_metrics_line"}
     auditor = questions | {"acknowledge"}
-    operator = questions | {"verify_and_prune", "hold", "release"}
+    operator = questions | {"verify_and_prune", "hold", "release", "test_alert", "deliver_alerts"}
     admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "set_schedule", "accept_clock"}
     admin |= {"seal_entry", "refuse_change"}
     for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": operator, "pgseal_admin": admin}.items():

@@ -76,7 +76,7 @@ def quoted(value: Setting) -> str:
     """A value as postgresql.conf wants it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n") + "'"
 
 
 class Cluster:
@@ -203,6 +203,8 @@ class Cluster:
         """The plug is pulled: SIGKILL to the postmaster and to all that it had started."""
         if self._process is None:
             return
+        # A stopped one forks nothing that would not be in the list.
+        self._process.send_signal(signal.SIGSTOP)
         children = self._children()
         self._process.kill()
         self._process.wait(STOP_TIMEOUT)

@@ -79,11 +79,8 @@ proptest! {
     /// Anything at all: no panic, and the place lies in the text or right behind it.
     #[test]
     fn any_text(text in "[-*/,0-9a-zA-Z#@?+ ]{0,24}|[0-9*/,\\-LW# ]{5,20}|\\PC{0,12}") {
-        if let Err(fault) = Schedule::parse(&text) {
-            if let Some(place) = fault.place {
-                prop_assert!((1..=text.chars().count() + 1).contains(&place.character));
-            }
-        }
+        let place = Schedule::parse(&text).err().and_then(|fault| fault.place);
+        prop_assert!(place.is_none_or(|place| (1..=text.chars().count() + 1).contains(&place.character)));
     }
 
     #[test]
