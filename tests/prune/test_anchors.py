@@ -69,11 +69,16 @@ def test_old_anchors_go(db: Database, clock: Clock, how: str) -> None:
     journal_is_whole(db)
 
 
-def test_a_run_over_one_history_leaves_them(db: Database, clock: Clock) -> None:
-    """They are for all histories."""
+def test_the_widest_window_counts(db: Database, clock: Clock) -> None:
+    """They are for all histories, also where only one is in the run."""
+    ledger(db, 36, name="g")
     before = years(db, clock)
     assert prune(db, "h")["pruned"] > 0
     assert numbers(db)[: len(before)] == before
+    db.run("SELECT seal.set_window('g', 12)")
+    assert prune(db, "h")["verdict"] == "intact"
+    assert numbers(db)[0] > before[0]
+    assert found(db) == []
 
 
 def test_a_history_without_window_keeps_them(db: Database, clock: Clock) -> None:

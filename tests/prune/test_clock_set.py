@@ -243,6 +243,25 @@ def test_without_a_single_anchor(db: Database, clock: Clock) -> None:
     assert_stopped(db)
 
 
+def test_the_anchors_that_show_the_jump_stay(db: Database, clock: Clock) -> None:
+    """Two years ahead in two steps, so that the anchors of the first seem to be older than any window; the second is
+    taken back before an anchor has seen it."""
+    recent(db)
+    clock.jump(days=YEAR)
+    add(db, 9, 9)
+    settle(db, "h")
+    db.cluster.restart()
+    add(db, 10, 10)
+    settle(db, "h")
+    session = db.connect(autocommit=False)
+    clock.jump(days=YEAR)
+    session.execute("SELECT * FROM seal.verify_and_prune()")
+    clock.back(days=YEAR)
+    session.commit()
+    assert db.value("SELECT min(number) FROM seal.anchor") == 1
+    assert_stopped(db, left=10)
+
+
 def test_anchors_of_the_time_before_it_removed(db: Database, clock: Clock) -> None:
     """With the anchors goes what the clock was measured by; that they are gone is found."""
     recent(db)
