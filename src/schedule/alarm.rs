@@ -17,7 +17,7 @@ pub fn raise(kind: AlarmKind, history: &str, sentence: &str) {
         findings: 0,
         findings_new: 0,
         sentence: sentence.to_owned(),
-        report: format!("To verify it now: {}\n", one_line(&question(Some(history)))),
+        report: format!("To verify it now: {}\n", one_line(&question(history))),
         details: json!({}),
         anchor_line: None,
     });
@@ -25,12 +25,13 @@ pub fn raise(kind: AlarmKind, history: &str, sentence: &str) {
 
 /// For what cannot be raised, for want of a database or of a transaction.
 pub fn log(history: Option<&str>, sentence: &str) {
-    Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, sentence)
-        .hint(format!("To verify it now: {}", question(history)))
-        .log();
+    let hint = match history {
+        Some(history) => format!("To verify it now: {}", question(history)),
+        None => "Run in that database: SELECT * FROM seal.check_setup() WHERE NOT ok.".to_owned(),
+    };
+    Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, sentence).hint(hint).log();
 }
 
-fn question(history: Option<&str>) -> String {
-    let history = history.map(|history| format!("history => {}", spi::literal(history))).unwrap_or_default();
-    format!("SELECT * FROM seal.verify_history({history});")
+fn question(history: &str) -> String {
+    format!("SELECT * FROM seal.verify_history(history => {});", spi::literal(history))
 }

@@ -22,7 +22,7 @@ fn lock_of(relation: u32) -> RunLock {
 /// transaction.
 pub fn hold(relation: u32) -> Option<Held> {
     let lock = lock_of(relation);
-    lock::acquire_run(lock, Until::Released).then_some(Held(lock))
+    lock::acquire_run(lock, Until::Released).then(|| Held(lock))
 }
 
 /// For a caller in SQL, until the end of its transaction. Raises if somebody else runs the history whose table this

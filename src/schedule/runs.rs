@@ -83,7 +83,7 @@ fn end(slot: &DatabaseSlot) {
     });
     worker::end(slot.run_pid);
     Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, "a scheduled run makes way")
-        .detail(format!("Somebody wants to drop, copy or move database {} for himself.", slot.database))
+        .detail(format!("Somebody wants to drop, copy or move the database with oid {}.", slot.database))
         .hint(format!("It is tried again at {}.", clock::text(again)))
         .log();
 }

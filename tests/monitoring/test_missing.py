@@ -20,7 +20,7 @@ from support.witnessing import anchored
 NO_MEMBERS = """
 DELETE FROM pg_depend d USING pg_class c
  WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass
-   AND d.objid = c.oid AND c.relnamespace = 'seal'::regnamespace AND c.relkind = 'r'"""
+   AND d.objid = c.oid AND c.relnamespace = 'seal'::regnamespace AND c.relkind IN ('r', 'S')"""
 
 
 @pytest.fixture

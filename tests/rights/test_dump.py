@@ -12,6 +12,7 @@ from support.journaling import OWN_TABLES
 from support.refusal import refusal
 from support.verification import assert_intact
 
+DUMPED = (*OWN_TABLES, "run")
 CONTENT = """
 CREATE SCHEMA "My Schema";
 CREATE TYPE mood AS ENUM ('fine', 'bad');
@@ -90,18 +91,17 @@ def test_settings_are_dumped_as_data_only(db: Database) -> None:
     db.run(CONTENT)
     schema = dump(db, "--schema-only")
     assert "CREATE TABLE seal" not in schema
-    tables = (*OWN_TABLES, "run")
-    for table in tables:
+    for table in DUMPED:
         assert f"seal.{table}" not in schema.replace(f"seal.{table}'", "")
     assert "CREATE EXTENSION" in schema
     text = dump(db)
-    for table in tables:
+    for table in DUMPED:
         assert text.count(f"COPY seal.{table} ") == 1
     marked = """SELECT config.table::regclass::text, config.condition
                   FROM pg_extension, unnest(extconfig, extcondition) AS config ("table", condition)
                  WHERE extname = 'pgseal'"""
     alarms = {"seal.alert": "WHERE next_attempt IS NULL", "seal.alert_id_seq": ""}
-    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in (*tables, "run_id")} | alarms
+    assert dict(db.rows(marked)) == {f"seal.{table}": "" for table in (*DUMPED, "run_id")} | alarms
 
 
 def test_a_changed_dump_is_found(db: Database, restored: Database) -> None:

@@ -49,7 +49,7 @@ def test_every_history_at_the_times_of_the_setting(own_cluster: Servers) -> None
     # What is found is recorded.
     with db.connection.transaction(), triggers_off(db.connection, "h"):
         db.run("DELETE FROM h WHERE id = 1")
-    wait_for(db, "SELECT verdict = 'tampered' FROM seal.run WHERE history = 'public.h' ORDER BY started DESC LIMIT 1")
+    wait_for(db, "SELECT verdict = 'tampered' FROM seal.verification WHERE history = 'public.h' ORDER BY started DESC LIMIT 1")
 
 
 def test_one_of_its_own(fresh: Database) -> None:
@@ -70,8 +70,8 @@ def test_one_of_its_own(fresh: Database) -> None:
     assert [notice.message for notice in heard] == ["public.h is not verified by schedule now"]
     nothing_scheduled(fresh)
     assert len(runs(fresh)) == count
-    journal = fresh.rows("SELECT history, details ->> 'schedule' FROM seal.journal WHERE kind = 'schedule' ORDER BY seq")
-    assert journal == [("public.h", value) for value in (EVERY_SECOND, "off", NEVER_SOON, None)]
+    entries = "SELECT history, details ->> 'schedule' FROM seal.journal WHERE kind = 'schedule' ORDER BY seq"
+    assert fresh.rows(entries) == [("public.h", value) for value in (EVERY_SECOND, "off", NEVER_SOON, None)]
     assert fresh.rows("SELECT * FROM seal.findings()") == []
 
 

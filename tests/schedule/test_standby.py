@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from support.database import Database
 from support.scheduling import EVERY_SECOND, runs, scheduled, state, until, wait_for_runs
 from support.sealing import history
-from support.database import Database
 from support.servers import Servers
 
 

@@ -58,7 +58,7 @@ def running(db: Database) -> int:
 def runs(db: Database, name: str = "h") -> list[dict[str, Any]]:
     """What is recorded of a history's scheduled runs, the oldest first."""
     return db.records(
-        "SELECT started, finished, verdict, entries, how FROM seal.run"
+        "SELECT started, finished, verdict, entries, how FROM seal.verification"
         " WHERE history = %s AND how = 'schedule' ORDER BY started",
         [f"public.{name}"],
     )
@@ -67,7 +67,7 @@ def runs(db: Database, name: str = "h") -> list[dict[str, Any]]:
 def wait_for_runs(db: Database, name: str = "h", more: int = 1) -> None:
     """Returns when so many further runs of a history are recorded."""
     known = len(runs(db, name))
-    wait_for(db, "SELECT count(*) >= %s FROM seal.run WHERE history = %s", [known + more, f"public.{name}"])
+    wait_for(db, "SELECT count(*) >= %s FROM seal.verification WHERE history = %s", [known + more, f"public.{name}"])
 
 
 def state(db: Database) -> str:
