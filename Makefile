@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python bench install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python bench bench-pruning install build-tools python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
@@ -37,6 +37,9 @@ test-python: install python
 
 bench: install python ## plain table, pgcrypto trigger and pgseal side by side (ARGS=--quick for a first look)
 	@PYTHONPATH=tests $(PYTHON) -B benches/run.py $(ARGS)
+
+bench-pruning: install python ## what eight writers notice while the older half of a history is pruned (minutes)
+	@PYTHONPATH=tests $(PYTHON) -B benches/pruning.py $(ARGS)
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh

@@ -15,9 +15,14 @@ use crate::seal::guard::{self, Pruned};
 use crate::verify::entry::{EntryChecker, Judgement, Scratch};
 use pgseal_chain::{GENESIS, Mac};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Deleted by one statement.
-const BATCH: u64 = 10_000;
+const BATCH: u64 = 5_000;
+
+/// How long it rests after each, in times of what that took: whoever inserts meanwhile shares processor and
+/// write-ahead log with it.
+const REST: u32 = 2;
 
 /// An entry that was just deleted and found authentic.
 struct Gone {
@@ -38,6 +43,7 @@ pub fn remove(plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
     for (chain, target) in plan.targets.clone() {
         while left > 0 && plan.position(&chain) < target {
             server::check_for_interrupts();
+            let begun = Instant::now();
             let before = plan.cuts.get(&chain).copied();
             let first = plan.position(&chain) + 1;
             let last = target.min(first + BATCH.min(left) - 1);
@@ -51,6 +57,7 @@ pub fn remove(plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
             left = left.saturating_sub(last + 1 - first);
             plan.cuts.insert(chain.clone(), cut);
             let span = Span { first, cut };
+            spi::execute(&format!("SELECT pg_catalog.pg_sleep({})", (begun.elapsed() * REST).as_secs_f64()));
             removed.entry(chain.clone()).and_modify(|so_far| so_far.extend(&span)).or_insert(span);
         }
     }

@@ -8,7 +8,7 @@ const SETTINGS: &str = "SELECT pg_catalog.set_config(name, value, false)
                  ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
                  ('default_transaction_deferrable', 'off'), ('session_replication_role', 'origin'),
                  ('search_path', 'pg_catalog, pg_temp'), ('quote_all_identifiers', 'off'), ('row_security', 'off'),
-                 ('jit', 'off')) AS s (name, value)";
+                 ('jit', 'off'), ('max_parallel_workers_per_gather', '0')) AS s (name, value)";
 
 /// Call before the first transaction of work.
 pub fn prepare() -> Result<(), String> {

@@ -362,6 +362,18 @@ class Cluster:
         arguments = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", dbname, "-U", user, *options]
         return self.run("psql", *arguments, stdin=script, check=check, timeout=timeout)
 
+    def popen(self, program: str, *arguments: str | Path) -> subprocess.Popen[str]:
+        """The same as `run`, which goes on until whoever asked ends it; what it prints on stderr can be read."""
+        return subprocess.Popen(
+            [*self._as_owner(), str(self.bin / program), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**self.env, **self.client_env()},
+            cwd=self.home,
+            text=True,
+        )
+
     def run(
         self,
         program: str,
