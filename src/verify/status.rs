@@ -5,10 +5,12 @@ use crate::heartbeat::runs::{self, Recorded};
 use crate::key;
 use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
+use crate::pg::snapshot::Sees;
 use crate::pg::{spi, user};
 use crate::record::definition::Definition;
-use crate::record::registry;
-use crate::record::{columns, journal};
+use crate::record::live::LiveDefinition;
+use crate::record::registry::{self, Registration};
+use crate::record::{columns, journal, journaled};
 use crate::schedule;
 use crate::seal::{heads, newest_anchor};
 use crate::settings;
@@ -55,17 +57,19 @@ pub fn lines() -> Vec<StatusLine> {
     user::with_rights_of(user::extension_owner(), || {
         let attached: Vec<_> = registry::registrations().into_iter().filter(|row| row.is_attached()).collect();
         let mut recorded = runs::of(&attached.iter().map(|row| row.history).collect::<Vec<_>>());
+        let journaled = journaled::histories(&journal::acts(Sees::Stored));
         attached
             .into_iter()
             .map(|row| {
                 let recorded = recorded.remove(&row.history).unwrap_or_default();
-                line(row, recorded)
+                let journaled = journaled.get(&row.history).map(|journaled| &journaled.definition);
+                line(row, recorded, journaled)
             })
             .collect()
     })
 }
 
-fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine {
+fn line(registration: Registration, recorded: Recorded, journaled: Option<&LiveDefinition>) -> StatusLine {
     let history = relation::name_of(registration.relation);
     let (epoch, window_months) = (registration.epoch, registration.window_months);
     let known = heads::of_history(registration.history);
@@ -77,7 +81,7 @@ fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine 
     let worker = worker::state();
     let trouble = worker.fix.is_some().then(|| worker.sentence.clone());
     StatusLine {
-        problem: problem(&definition, attributes.as_deref()).or(trouble),
+        problem: problem(&definition, attributes.as_deref(), journaled).or(trouble),
         chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
         entries: known.iter().map(|chain| chain.head.position as i64).sum(),
         key_id: definition.newest().map(|epoch| epoch.record.key_id.clone()),
@@ -97,7 +101,11 @@ fn line(registration: registry::Registration, recorded: Recorded) -> StatusLine 
     }
 }
 
-fn problem(definition: &Definition, attributes: Option<&[Attribute]>) -> Option<String> {
+fn problem(
+    definition: &Definition,
+    attributes: Option<&[Attribute]>,
+    journaled: Option<&LiveDefinition>,
+) -> Option<String> {
     if !relation::exists(definition.registration.relation) {
         return Some("the table is gone".into());
     }
@@ -105,8 +113,7 @@ fn problem(definition: &Definition, attributes: Option<&[Attribute]>) -> Option<
         return Some(format!("rows cannot be sealed: {fault}"));
     }
     let places = columns::signable(attributes?);
-    let journaled = journal::definition_of(definition.registration.history);
-    configuration::check(definition, &places, journaled.as_ref()).into_iter().next().map(|finding| finding.detail)
+    configuration::check(definition, &places, journaled).into_iter().next().map(|finding| finding.detail)
 }
 
 fn not_covered(generated: Vec<String>) -> String {
