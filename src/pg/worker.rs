@@ -70,13 +70,10 @@ pub extern "C-unwind" fn pgseal_launcher(_argument: pg_sys::Datum) {
     unsafe { pg_sys::proc_exit(1) }
 }
 
-/// Main function of a worker; the argument is the database's oid.
-#[pg_guard]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn pgseal_anchor_worker(argument: pg_sys::Datum) {
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    let database = pg_sys::Oid::from(argument.value() as u32);
-    // SAFETY: the main function of a worker that asked for a database connection, called once.
+/// # Safety
+/// Once in the main function of a worker that asked for a database connection.
+unsafe fn connect(database: pg_sys::Oid) {
+    // SAFETY: the caller's promise.
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(
             database,
@@ -84,6 +81,16 @@ pub extern "C-unwind" fn pgseal_anchor_worker(argument: pg_sys::Datum) {
             pg_sys::BGWORKER_BYPASS_ALLOWCONN,
         );
     }
+}
+
+/// Main function of a worker; the argument is the database's oid.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pgseal_anchor_worker(argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    let database = pg_sys::Oid::from(argument.value() as u32);
+    // SAFETY: the main function of a worker that asked for a database connection, called once.
+    unsafe { connect(database) }
     if let Some(work) = WORK.get() {
         (work.visit)();
     }
@@ -99,13 +106,7 @@ pub extern "C-unwind" fn pgseal_run_worker(argument: pg_sys::Datum) {
     let database = pg_sys::Oid::from(argument.value() as u32);
     shared_memory::become_run_worker(database.to_u32());
     // SAFETY: the main function of a worker that asked for a database connection, called once.
-    unsafe {
-        pg_sys::BackgroundWorkerInitializeConnectionByOid(
-            database,
-            pg_sys::InvalidOid,
-            pg_sys::BGWORKER_BYPASS_ALLOWCONN,
-        );
-    }
+    unsafe { connect(database) }
     if let Some(work) = WORK.get() {
         (work.run)();
     }
