@@ -24,7 +24,9 @@ def pruned(travel: tuple[Cluster, Clock]) -> Iterator[Database]:
     with server.database() as database:
         database.run("""
             CREATE EXTENSION pgcrypto;
-            CREATE TABLE history (id int PRIMARY KEY, tenant text, at timestamptz NOT NULL, payload jsonb NOT NULL, note text);
+            CREATE TABLE history (
+                id int PRIMARY KEY, tenant text, at timestamptz NOT NULL, payload jsonb NOT NULL, note text
+            );
             SELECT seal.attach('history', tenant_column => 'tenant', window_months => 12);
         """)
         for months, first, last in [(0, 1, 2), (1, 3, 4), (13, 5, 7)]:
