@@ -60,6 +60,7 @@ def tell(cluster: Cluster, keep: bool) -> bool:
     sealing(session)
     the_history(session)
     found_all = tampering(session)
+    the_window(session)
     what_is_not_caught(cluster, keep)
     return found_all
 
@@ -162,8 +163,20 @@ def describe(findings: list[Finding]) -> str:
     return f"{screen.bold(f'{kind:<9}')}{place}{more}"
 
 
+def the_window(session: Session) -> None:
+    screen.step(5, "A window: what is older may be pruned, after a verification that finds nothing new")
+    window = "SELECT seal.set_window('history', 24);"
+    dry_run = "SELECT * FROM seal.verify_and_prune(dry_run => true);"
+    column = max(len(window), len(dry_run))
+    screen.outcome(window, session.run(window), column)
+    (plan,) = session.rows(dry_run.rstrip(";"))
+    would_go = f"{number(plan['pruned'])} of {number(plan['entries'])} entries would go"
+    screen.outcome(dry_run, f"{screen.bold(plan['verdict'])}, {would_go}", column)
+    screen.paragraph(plan["next_step"], "  ")
+
+
 def what_is_not_caught(cluster: Cluster, keep: bool) -> None:
-    screen.step(5, "What is not caught")
+    screen.step(6, "What is not caught")
     for text in (
         "Whoever reads the key can forge from then on. A superuser can fetch it, from the file or from memory.",
         "An older state of everything, put back as a whole (backup, snapshot): only with a copy of the newest seals"

@@ -16,6 +16,8 @@ from typing import Any
 
 Line = dict[str, Any]
 
+JOURNAL = b"pgseal journal\x00\x00"
+
 
 def mac(key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, "sha256")
@@ -69,11 +71,30 @@ def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]
     return faults
 
 
-def chain_faults(entries: list[Line], macs: dict[int, str]) -> list[str]:
-    """Walks one chain. `macs`: what was computed from each row, by the row's id()."""
-    faults, before = [], Line(position=0, mac="00" * 32, epoch=0)
+def cuts_of(key: bytes, history: bytes, journal: list[Line]) -> tuple[dict[str, Line], list[str]]:
+    """Where each chain of the history begins: after its last pruned entry, which the journal has."""
+    cuts: dict[str, Line] = {}
+    faults = []
+    for act in journal:
+        record_id = act["journal"].encode() + struct.pack(">Q", act["seq"])
+        fields = [None if field is None else bytes.fromhex(field) for field in act["fields"]]
+        if record_mac(key, "journal", JOURNAL, record_id, fields).hex() != act["mac"]:
+            faults.append(f"journal {act['journal']} {act['seq']}: this cut was changed")
+        elif fields[2:4] == [b"cut", history]:
+            for chain, span in json.loads(fields[6] or b"{}").get("chains", {}).items():
+                if span["last"] > cuts.get(chain, Line(position=0))["position"]:
+                    cuts[chain] = Line(position=span["last"], mac=span["mac"], epoch=span["epoch"])
+    return cuts, faults
+
+
+def chain_faults(entries: list[Line], macs: dict[int, str], cut: Line | None) -> list[str]:
+    """Walks one chain from its cut on. `macs`: what was computed from each row, by the row's id()."""
+    faults, before = [], cut or Line(position=0, mac="00" * 32, epoch=0)
     for entry in sorted(entries, key=lambda entry: int(entry["position"])):
         place, expected = f"{entry['chain']} {entry['position']}", before["position"] + 1
+        if cut and entry["position"] <= cut["position"]:
+            faults.append(f"{place}: was pruned and stands here again")
+            continue
         if macs[id(entry)] != entry["mac"]:
             faults.append(f"{place}: the mac is not that of this row")
         if entry["position"] != expected:
@@ -90,7 +111,7 @@ def main(export: str, secret_file: str) -> int:
     lines = [json.loads(line) for line in Path(export).read_text("utf-8").split("\n") if line]
     settings = next(line for line in lines if "history_id" in line)
     epochs = sorted((line for line in lines if "record" in line), key=lambda line: int(line["epoch"]))
-    entries = [line for line in lines if "position" in line]
+    entries, journal = [line for line in lines if "position" in line], [line for line in lines if "journal" in line]
     secret, history = read_secret(Path(secret_file).read_text().strip()), bytes.fromhex(settings["history_id"])
     salt_key = derive(secret, history, b"pgseal salt")
     epoch_keys: dict[int, bytes] = {}
@@ -100,6 +121,8 @@ def main(export: str, secret_file: str) -> int:
     macs: dict[int, str] = {}
     chains: dict[str, list[Line]] = {}
     faults = record_faults(derive(secret, history, b"pgseal record"), history, settings, epochs)
+    cuts, altered = cuts_of(derive(secret, JOURNAL, b"pgseal record"), history, journal)
+    faults += altered
     for entry in entries:
         try:
             key = epoch_keys.get(entry["epoch"])
@@ -108,7 +131,7 @@ def main(export: str, secret_file: str) -> int:
         except (AttributeError, TypeError, struct.error):
             faults.append(f"{entry['chain']} {entry['position']}: no seal that pgseal could have written")
     for name, members in sorted(chains.items()):
-        faults += chain_faults(members, macs)
+        faults += chain_faults(members, macs, cuts.get(name))
         last = max(members, key=lambda entry: int(entry["position"]))
         print(f"{name}: {len(members)} entries, the last at {last['position']} with mac {last['mac']}")
     print(*faults, f"{len(entries)} entries in {len(chains)} chains, {len(faults)} faults", sep="\n")

@@ -8,8 +8,8 @@ CREATE FUNCTION seal.attach(history regclass, tenant_column name DEFAULT NULL, m
 COMMENT ON FUNCTION seal.attach(regclass, name, integer, integer, text, uuid) IS
 'Makes a table a history: adds the seal columns, an index and triggers. Locks the table (ACCESS EXCLUSIVE) until the transaction ends.
 tenant_column: column whose value verification can be limited to. max_chains: at most so many chains are written at the same time;
-1 gives one strict order, and writers queue. window_months: verify so many months (at least 12). existing: refuse a table with rows,
-or seal them as a labelled baseline. history_id: to be the same history on another node.
+1 gives one strict order, and writers queue. window_months: how many months must be intact (at least 12); what is older may be pruned.
+existing: refuse a table with rows, or seal them as a labelled baseline. history_id: to be the same history on another node.
 Only the table''s owner or a superuser may attach it.
 Example: SELECT seal.attach(''history'', tenant_column => ''tenant'');';
 
@@ -18,6 +18,7 @@ CREATE FUNCTION seal.detach(history regclass) RETURNS text
     AS 'MODULE_PATHNAME', 'detach_history_wrapper';
 COMMENT ON FUNCTION seal.detach(regclass) IS
 'Makes a history an ordinary table again: removes triggers and NOT NULL, keeps the seal columns. Works without a key, too.
+Ends its window, schedule and holds: attached once more, it is another history.
 Example: SELECT seal.detach(''history'');';
 
 CREATE FUNCTION seal.set_schedule(history regclass, schedule text) RETURNS text

@@ -56,9 +56,10 @@ CREATE FUNCTION seal.verify_and_prune(history regclass DEFAULT NULL, dry_run boo
     SET max_parallel_workers_per_gather = 0
     AS 'MODULE_PATHNAME', 'verify_and_prune_wrapper';
 COMMENT ON FUNCTION seal.verify_and_prune(regclass, boolean) IS
-'Verifies, records the run in seal.verification, and deletes entries from before the window: only after an intact run, only the oldest
-of each chain, each checked once more as it goes, none that a hold protects. Of a history partitioned by time whole partitions are dropped.
-Histories without a window lose nothing. It takes its time, with one process, so that others can go on. dry_run shows what would go and changes nothing. What is deleted cannot be brought back.
+'Verifies, records the run in seal.verification, and deletes entries from before the window: only after a run without new findings, only
+the oldest of each chain, each checked once more as it goes, none that has a finding or that a hold protects. Of a history partitioned by time
+whole partitions are dropped. Histories without a window lose nothing. It works with one process, at a pace at which others can go on. dry_run shows what would go and changes nothing. next_step says why nothing
+went. What is deleted cannot be brought back.
 Example: SELECT history, verdict, pruned, next_step FROM seal.verify_and_prune(dry_run => true);';
 
 CREATE FUNCTION seal.set_window(history regclass, months integer) RETURNS text

@@ -97,7 +97,7 @@ SELECT history, ok, problem, chains, entries, key_id, key_fingerprint, epoch, wi
   FROM seal.status_lines();
 COMMENT ON VIEW seal.status IS
 'One row per attached history, without reading it: whether it can be sealed, its chains and entries as far as the server remembers them, the key in force, what is not covered.
-last_verified, verified_age: the last recorded verification that found nothing new; last_verdict: that of the last one, whatever it found; next_run: what the schedule says.';
+last_verified, verified_age: the last recorded verification that was intact or intact_in_window, with nothing new; last_verdict: that of the last one, whatever it found; next_run: what the schedule says.';
 
 CREATE FUNCTION seal.check_setup()
     RETURNS TABLE (item text, ok boolean, problem text, fix text)

@@ -50,6 +50,12 @@ def test_everything_put_back_is_intact_again(told: str) -> None:
     assert re.search(r"undone .*: intact", told)
 
 
+def test_a_window_prunes_nothing_of_a_young_history(told: str) -> None:
+    assert re.search(r"public\.history is to be intact 24 months back", told)
+    nothing = r"nothing was pruned: nothing that may go is older than"
+    assert re.search(rf"intact, 0 of [\d,]+ entries would go\n +{nothing}", told)
+
+
 def test_it_is_no_wall_of_log(told: str) -> None:
     assert len(told.splitlines()) < 65
 

@@ -8,7 +8,7 @@ from support.scheduling import scheduled
 from support.sealing import history
 from support.servers import Servers
 
-JOB = "SELECT verdict, entries FROM seal.verify_history()"
+JOB = "SELECT * FROM seal.verify_and_prune()"
 
 
 def test_a_job_of_pg_cron(own_cluster: Servers) -> None:
@@ -32,4 +32,5 @@ def test_a_job_of_pg_cron(own_cluster: Servers) -> None:
         assert time.monotonic() < deadline, db.rows("SELECT * FROM cron.job_run_details")
         time.sleep(0.2)
     assert ended[0] == ("succeeded", "SELECT 1")
-    assert db.value("SELECT seal.is_intact()") is True
+    recorded = db.rows("SELECT how, history, verdict, entries FROM seal.verification")
+    assert recorded == [("manual", "public.h", "intact", 1)]

@@ -16,7 +16,7 @@ DOCUMENTS = ["pgseal", "server"]
 
 def psql(db: Database, before: str, *names: str) -> str:
     """What blocks of format.md print, after `before` in the same transaction, which is rolled back."""
-    text = "\n".join(["BEGIN;", before, *(named(FORMAT, name) for name in names), "ROLLBACK;"])
+    text = "\n".join(["BEGIN;", before, *(named(FORMAT, name) for name in ("cuts", *names)), "ROLLBACK;"])
     secret = db.cluster.key
     assert secret
     return db.cluster.psql(text, db.name, "postgres", "-v", f"secret={secret}").stdout
