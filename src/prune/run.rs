@@ -169,7 +169,8 @@ pub fn prune_some(recorded: &mut Recorded) -> bool {
 pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, Span>> {
     // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
     exclusive::keep_settings(plan.relation);
-    if !plan.is_current() {
+    // Likewise whoever detaches it, or takes a partition out of it.
+    if !relation::lock_with_descendants(plan.relation) || !plan.is_current() {
         return Some(BTreeMap::new());
     }
     let removed = match plan.partitions.is_empty() {
