@@ -15,7 +15,7 @@ use crate::verify::acknowledge;
 use crate::verify::run::{Outcome, Subject};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What may be deleted.
 #[derive(Debug, Clone)]
@@ -82,20 +82,29 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
     let Some(window_start) = outcome.window_start else {
         return Err("it has no window, so that nothing of it is ever deleted".to_owned());
     };
-    let (targets, partitions, obstacle) = user::with_rights_of(user::extension_owner(), || {
+    let (targets, partitions, staying, obstacle) = user::with_rights_of(user::extension_owner(), || {
         let _path = PinnedPath::pin();
         let _output = PinnedOutput::pin();
         snapshot::with_fresh(|| {
             let parts = parts(subject, window_start, journaled);
             let mut targets = targets(&parts, outcome, journaled);
+            let old = targets.clone();
             let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
-            (targets, partitions, obstacle::of(subject.relation))
+            let staying = partitions.as_ref().map(|going| with_old_entries(&parts, &old, going)).unwrap_or_default();
+            (targets, partitions, staying, obstacle::of(subject.relation))
         })
     });
     let targets: BTreeMap<_, _> =
         targets.into_iter().filter(|(chain, target)| *target > position(&journaled.cuts, chain)).collect();
     if targets.is_empty() {
-        return Err(format!("nothing that may go is older than {}", clock::text(window_start)));
+        let start = clock::text(window_start);
+        return Err(match staying.as_slice() {
+            [] => format!("nothing that may go is older than {start}"),
+            tables => format!(
+                "what is older than {start} stays until all of its partition may go: {}",
+                tables.join(", ")
+            ),
+        });
     }
     if let Some(obstacle) = obstacle {
         return Err(obstacle);
@@ -167,6 +176,13 @@ fn parts(subject: &Subject, window_start: i64, journaled: &Journaled) -> Vec<Par
         cuts.join(", ")
     );
     spi::read(&query).into_iter().map(part).collect()
+}
+
+/// Names of the partitions that stay although some of their entries might go.
+fn with_old_entries(parts: &[Part], targets: &BTreeMap<String, u64>, going: &[u32]) -> Vec<String> {
+    let is_old = |part: &&Part| targets.get(&part.chain).is_some_and(|target| part.lowest <= *target);
+    let tables: BTreeSet<u32> = parts.iter().filter(is_old).map(|part| part.table).collect();
+    tables.into_iter().filter(|table| !going.contains(table)).map(relation::name_of).collect()
 }
 
 /// What can be no position of an entry.
