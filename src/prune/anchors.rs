@@ -17,11 +17,16 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Deletes the anchors that no history needs any more, after a run that found nothing wrong with them: if
-/// every history of this database has a window, those from before the widest.
+/// every history of this database has a window, those from before the widest. A history is whatever the journal or
+/// `seal.history` has as attached.
 pub fn remove_if_unneeded(run: i64) {
     let attached: Vec<Registration> = registry::registrations().into_iter().filter(Registration::is_attached).collect();
-    let journaled = journaled::histories(&journal::acts(Sees::Stored));
-    let months = attached.iter().map(|row| journaled.get(&row.history)?.window_months).collect::<Option<Vec<i32>>>();
+    let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
+    journaled.retain(|history, of| of.detached.is_none() || attached.iter().any(|row| row.history == *history));
+    if attached.iter().any(|row| !journaled.contains_key(&row.history)) {
+        return;
+    }
+    let months = journaled.values().map(|of| of.window_months).collect::<Option<Vec<i32>>>();
     // The anchors are what shows that the clock was set.
     let clock_is_right = || plan::clock_disagreement().is_ok_and(|jump| jump.is_none());
     if let Some(widest) = months.and_then(|months| months.into_iter().max()).filter(|_| clock_is_right()) {

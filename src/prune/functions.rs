@@ -70,11 +70,13 @@ fn verify_and_prune(
 
 fn remove(recorded: &mut Recorded) -> BTreeMap<String, Span> {
     let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return BTreeMap::new() };
-    let removed = run::prune(run, plan, u64::MAX);
-    if removed.is_none() {
-        recorded.plan = Err(run::IN_USE.to_owned());
+    match run::prune(run, plan, u64::MAX) {
+        Ok(removed) => removed,
+        Err(obstacle) => {
+            recorded.plan = Err(obstacle.as_str().to_owned());
+            BTreeMap::new()
+        }
     }
-    removed.unwrap_or_default()
 }
 
 /// First and last position by chain.

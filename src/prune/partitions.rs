@@ -115,6 +115,9 @@ fn check(plan: &Plan) -> Result<BTreeMap<String, Span>, PruneError> {
         chain: chain.to_owned(),
         what: what.to_owned(),
     };
+    if plan.partitions.iter().any(|partition| relation::root_of(*partition) != plan.relation) {
+        return Err(changed("of any name", "a partition was detached"));
+    }
     let Some(audit) = run::audit_parts(plan.relation, &plan.partitions) else {
         return Err(changed("of any name", "an entry of a partition is not authentic"));
     };

@@ -2,6 +2,7 @@
 //! window, nothing with a finding, nothing that a hold protects.
 
 use super::{obstacle, partitions};
+use crate::pg::error::Report;
 use crate::pg::output::PinnedOutput;
 use crate::pg::settings::PinnedPath;
 use crate::pg::snapshot::Sees;
@@ -12,8 +13,9 @@ use crate::record::{journal, journaled, overall, timekeeping};
 use crate::seal::plan::chain_prefix;
 use crate::verify::acknowledge;
 use crate::verify::run::{Outcome, Subject};
+use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What may be deleted.
 #[derive(Debug, Clone)]
@@ -36,11 +38,12 @@ pub struct Plan {
 pub struct Part {
     pub table: u32,
     pub chain: String,
+    /// The lowest position above the cut; the highest number there is where all of it is below.
     pub lowest: u64,
     pub highest: u64,
     /// The lowest position that is inside the window or on hold.
     pub kept: Option<u64>,
-    /// Rows stand there that belong to what was pruned.
+    /// Rows stand there that belong to what was pruned, or to no place in a chain.
     pub mixed: bool,
 }
 
@@ -79,20 +82,29 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
     let Some(window_start) = outcome.window_start else {
         return Err("it has no window, so that nothing of it is ever deleted".to_owned());
     };
-    let (targets, partitions, obstacle) = user::with_rights_of(user::extension_owner(), || {
+    let (targets, partitions, staying, obstacle) = user::with_rights_of(user::extension_owner(), || {
         let _path = PinnedPath::pin();
         let _output = PinnedOutput::pin();
         snapshot::with_fresh(|| {
             let parts = parts(subject, window_start, journaled);
             let mut targets = targets(&parts, outcome, journaled);
+            let old = targets.clone();
             let partitions = partitions::that_may_go(subject.relation, window_start, &parts, &mut targets);
-            (targets, partitions, obstacle::of(subject.relation))
+            let staying = partitions.as_ref().map(|going| with_old_entries(&parts, &old, going)).unwrap_or_default();
+            (targets, partitions, staying, obstacle::of(subject.relation))
         })
     });
     let targets: BTreeMap<_, _> =
         targets.into_iter().filter(|(chain, target)| *target > position(&journaled.cuts, chain)).collect();
     if targets.is_empty() {
-        return Err(format!("nothing that may go is older than {}", clock::text(window_start)));
+        let start = clock::text(window_start);
+        return Err(match staying.as_slice() {
+            [] => format!("nothing that may go is older than {start}"),
+            tables => format!(
+                "what is older than {start} stays until all of its partition may go: {}",
+                tables.join(", ")
+            ),
+        });
     }
     if let Some(obstacle) = obstacle {
         return Err(obstacle);
@@ -136,44 +148,65 @@ pub fn clock_disagreement() -> Result<Option<String>, String> {
 /// What stands where, under the active snapshot.
 fn parts(subject: &Subject, window_start: i64, journaled: &Journaled) -> Vec<Part> {
     let tenants: Vec<String> = journaled.holds.keys().flatten().map(|tenant| spi::literal(tenant)).collect();
-    // Without the column, or where its values may be printed with blanks at the end: rather too many.
+    // Without the column, or where its type may take for the same what is printed with other capitals or with blanks at
+    // the end: rather too many.
     let held = match (&subject.tenant_column, tenants.as_slice()) {
         (_, []) => "false".to_owned(),
         (None, _) => "true".to_owned(),
         (Some(column), tenants) => format!(
-            "pg_catalog.rtrim(h.{}::pg_catalog.text) IN (SELECT pg_catalog.rtrim(t) FROM pg_catalog.unnest(ARRAY[{}]) AS t)",
+            "pg_catalog.lower(pg_catalog.rtrim(h.{}::pg_catalog.text)) IN
+               (SELECT pg_catalog.lower(pg_catalog.rtrim(t)) FROM pg_catalog.unnest(ARRAY[{}]) AS t)",
             spi::identifier(column),
             tenants.join(", ")
         ),
     };
     let cut = |(chain, cut): (&String, &Cut)| format!("({}, {})", spi::literal(chain), cut.position);
     let cuts: Vec<String> = journaled.cuts.iter().map(cut).chain(["(NULL, 0)".to_owned()]).collect();
-    // What was put back below a cut stays, with the partition that it is in.
+    // What was put back below a cut, or has no place in a chain, stays with the partition that it is in.
     let query = format!(
-        "SELECT h.tableoid, h.seal_chain, pg_catalog.min(h.seal_seq) FILTER (WHERE h.above), pg_catalog.max(h.seal_seq),
-                pg_catalog.min(h.seal_seq) FILTER (WHERE h.above AND (h.seal_at >= {} OR {held})),
-                pg_catalog.bool_and(h.above)
-           FROM (SELECT h.*, h.tableoid, h.seal_seq > COALESCE(cut.position, 0) AS above
-                   FROM {} AS h LEFT JOIN (VALUES {}) AS cut (chain, position) ON cut.chain = h.seal_chain
-                  WHERE h.seal_chain IS NOT NULL AND h.seal_seq > 0) AS h GROUP BY 1, 2",
+        "SELECT h.tableoid, h.seal_chain, COALESCE(pg_catalog.min(h.seal_seq) FILTER (WHERE h.above), {NOWHERE}),
+                COALESCE(pg_catalog.max(h.seal_seq) FILTER (WHERE h.above), 0),
+                pg_catalog.min(h.seal_seq) FILTER (WHERE h.above AND ((h.seal_at >= {}) IS NOT FALSE OR {held})),
+                NOT pg_catalog.bool_and(h.above)
+           FROM (SELECT h.*, h.tableoid, (h.seal_seq > COALESCE(cut.position, 0) AND h.seal_chain <> '') IS TRUE AS above
+                   FROM {} AS h LEFT JOIN (VALUES {}) AS cut (chain, position) ON cut.chain = h.seal_chain) AS h
+          GROUP BY 1, 2",
         spi::time_literal(window_start),
         relation::name_of(subject.relation),
         cuts.join(", ")
     );
-    spi::read(&query)
-        .into_iter()
-        .filter_map(|row| {
-            let [table, chain, lowest, highest, kept, unmixed] = <[_; 6]>::try_from(row).ok()?;
-            Some(Part {
-                table: table?.parse().ok()?,
-                chain: chain?,
-                lowest: lowest?.parse().ok()?,
-                highest: highest?.parse().ok()?,
-                kept: kept.and_then(|kept| kept.parse().ok()),
-                mixed: unmixed? != "t",
-            })
+    spi::read(&query).into_iter().map(part).collect()
+}
+
+/// Names of the partitions that stay although some of their entries might go.
+fn with_old_entries(parts: &[Part], targets: &BTreeMap<String, u64>, going: &[u32]) -> Vec<String> {
+    let is_old = |part: &&Part| targets.get(&part.chain).is_some_and(|target| part.lowest <= *target);
+    let tables: BTreeSet<u32> = parts.iter().filter(is_old).map(|part| part.table).collect();
+    tables.into_iter().filter(|table| !going.contains(table)).map(relation::name_of).collect()
+}
+
+/// What can be no position of an entry.
+const NOWHERE: u64 = i64::MAX as u64;
+
+/// A line of the answer. One that cannot be read would make somebody believe that nothing has to stay.
+fn part(line: Vec<Option<String>>) -> Part {
+    let read = |line: Vec<Option<String>>| {
+        let [table, chain, lowest, highest, kept, mixed] = <[_; 6]>::try_from(line).ok()?;
+        Some(Part {
+            table: table?.parse().ok()?,
+            chain: chain.unwrap_or_default(),
+            lowest: lowest?.parse().ok()?,
+            highest: highest?.parse().ok()?,
+            kept: kept.map(|kept| kept.parse()).transpose().ok()?,
+            mixed: mixed? != "f",
         })
-        .collect()
+    };
+    let shown = format!("{line:?}");
+    read(line).unwrap_or_else(|| {
+        Report::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "what stands where in a history could not be read")
+            .detail(format!("Line: {shown}."))
+            .raise()
+    })
 }
 
 /// The last position of each chain before anything that stays. A chain whose oldest entry does not follow

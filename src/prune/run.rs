@@ -27,8 +27,23 @@ const PART: u64 = 100_000;
 /// How many findings a record lists; it counts all.
 const MAX_RECORDED: usize = 1_000;
 
-/// Why nothing was pruned though it may go.
-pub const IN_USE: &str = "its partitions are in use for too long; the next run tries again";
+/// Why nothing was pruned though it might have gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Its partitions.
+    InUse,
+    /// Its settings, its holds, or how far it is pruned.
+    Changed,
+}
+
+impl Obstacle {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Obstacle::InUse => "its partitions are in use for too long; the next run tries again",
+            Obstacle::Changed => "its settings were changed meanwhile; the next run follows them",
+        }
+    }
+}
 
 /// One history after its run.
 pub struct Recorded {
@@ -157,24 +172,24 @@ fn finding(finding: &Finding<RowKey>) -> Value {
 /// each with its cut.
 pub fn prune_some(recorded: &mut Recorded) -> bool {
     let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return true };
-    let is_over = prune(run, plan, PART).is_none_or(|removed| removed.is_empty()) || plan.is_done();
+    let is_over = prune(run, plan, PART).map_or(true, |removed| removed.is_empty()) || plan.is_done();
     if is_over && recorded.findings == 0 {
         anchors::remove_if_unneeded(run);
     }
     is_over
 }
 
-/// Deletes up to about `limit` entries and journals the cuts; says what went. `None`: what should go is
-/// in use.
-pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, Span>> {
+/// Deletes up to about `limit` entries and journals the cuts; says what went.
+pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
     // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
     exclusive::keep_settings(plan.relation);
-    if !plan.is_current() {
-        return Some(BTreeMap::new());
+    // Likewise whoever detaches it, or takes a partition out of it.
+    if !relation::lock_with_descendants(plan.relation) || !plan.is_current() {
+        return Err(Obstacle::Changed);
     }
     let removed = match plan.partitions.is_empty() {
         true => rows::remove(plan, limit),
-        false => partitions::remove(plan)?,
+        false => partitions::remove(plan).ok_or(Obstacle::InUse)?,
     };
     if !removed.is_empty() {
         let table = relation::name_of(plan.relation);
@@ -190,5 +205,5 @@ pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Option<BTreeMap<String, S
             table: Some(table),
         });
     }
-    Some(removed)
+    Ok(removed)
 }
