@@ -5,7 +5,7 @@ CREATE FUNCTION seal.run_lines()
     RETURNS TABLE (run bigint, history text, started timestamp with time zone, finished timestamp with time zone, how text,
                    who text, verdict text, entries bigint, findings bigint, findings_new bigint, findings_before_window bigint,
                    window_months integer, window_start timestamp with time zone, pruned jsonb, pruned_entries bigint,
-                   found jsonb, keys jsonb, basis text, host text, version text)
+                   not_pruned text, found jsonb, keys jsonb, basis text, host text, version text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $lines$
     SELECT r.id,
@@ -23,6 +23,7 @@ AS $lines$
            '2000-01-01 00:00:00+00'::timestamp with time zone + (r.record ->> 'window_start')::bigint * '1 microsecond'::interval,
            COALESCE(p.pruned, '{}'),
            COALESCE(p.entries, 0),
+           r.record ->> 'not_pruned',
            r.record -> 'found',
            r.record -> 'keys',
            r.record ->> 'basis',
@@ -46,6 +47,7 @@ COMMENT ON VIEW seal.verification IS
 seal.findings(run => …) lists what was found as seal.findings does.
 Example: SELECT run, history, finished, how, verdict, findings_new, pruned_entries FROM seal.verification ORDER BY run DESC LIMIT 10;';
 COMMENT ON COLUMN seal.verification.pruned IS 'By chain: first and last position of the entries that were deleted. As the journal has it.';
+COMMENT ON COLUMN seal.verification.not_pruned IS 'Why nothing may be pruned after it; NULL: something may.';
 COMMENT ON COLUMN seal.verification.found IS 'The first 1,000 findings.';
 COMMENT ON COLUMN seal.verification.keys IS 'Ids of the keys under which the history''s epochs are sealed.';
 

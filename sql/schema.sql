@@ -102,7 +102,7 @@ CREATE TABLE seal.run (
 COMMENT ON TABLE seal.run IS 'Every recorded run; the view seal.verification shows them. The journal has the digest of each record. Written by pgseal only.';
 CREATE INDEX ON seal.run ((record ->> 'history_id'), id);
 CREATE INDEX ON seal.run ((record ->> 'history_id'), id)
-    WHERE record ->> 'verdict' IN ('intact', 'intact_in_window') AND record ->> 'findings_new' = '0';
+    WHERE record ->> 'verdict' IN ('intact', 'intact_in_window', 'tampered') AND record ->> 'findings_new' = '0';
 CREATE SEQUENCE seal.run_id;
 COMMENT ON SEQUENCE seal.run_id IS 'Numbers of runs; a gap is a run that was rolled back.';
 

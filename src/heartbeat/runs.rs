@@ -22,7 +22,7 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     pub newest: Option<Run>,
-    /// When the newest successful run ended: nothing inside the window, and nothing new. µs since
+    /// When the newest successful run ended: everything could be judged, and nothing new was found. µs since
     /// 2000-01-01 UTC.
     pub verified_at: Option<i64>,
 }
@@ -42,7 +42,7 @@ const QUERY: &str = "
       LEFT JOIN LATERAL (
            SELECT r.record FROM seal.run r
             WHERE r.record ->> 'history_id' = h.id
-              AND r.record ->> 'verdict' IN ('intact', 'intact_in_window') AND r.record ->> 'findings_new' = '0'
+              AND r.record ->> 'verdict' IN ('intact', 'intact_in_window', 'tampered') AND r.record ->> 'findings_new' = '0'
             ORDER BY r.id DESC LIMIT 1) good ON true";
 
 /// What is recorded of these histories. Reads `seal.run` with the rights of whoever is the user.

@@ -50,9 +50,10 @@ pub fn of(outcome: &Outcome, recorded: &Recorded, how: How) -> Option<Alarm> {
     })
 }
 
-/// Only what went by itself is worth a mail when nothing is wrong.
+/// Only what went by itself is worth a mail when there is nothing new.
 fn success(verdict: Verdict, how: How) -> Option<AlarmKind> {
-    (how == How::Schedule && verdict.is_intact()).then_some(AlarmKind::Success)
+    let nothing = matches!(verdict, Verdict::NothingSealed | Verdict::Unverifiable);
+    (how == How::Schedule && !nothing).then_some(AlarmKind::Success)
 }
 
 fn new_findings(outcome: &Outcome) -> impl Iterator<Item = &Finding<RowKey>> {
@@ -61,13 +62,23 @@ fn new_findings(outcome: &Outcome) -> impl Iterator<Item = &Finding<RowKey>> {
 }
 
 fn sentence(kind: AlarmKind, recorded: &Recorded) -> String {
-    let (table, new) = (one_line(&recorded.history), recorded.findings_new);
+    let table = one_line(&recorded.history);
+    let new = counted(recorded.findings_new, "new finding");
     match kind {
+        AlarmKind::Success if recorded.findings > 0 => {
+            let findings = counted(recorded.findings, "acknowledged finding");
+            format!("history {table} was verified: {findings}, nothing new")
+        }
         AlarmKind::Success => format!("history {table} was verified: {}", recorded.verdict),
-        AlarmKind::Unverifiable => format!("history {table} cannot be verified: {new} new findings"),
-        AlarmKind::BeforeWindow => format!("history {table} has {new} new findings, all of them before its window"),
-        _ => format!("history {table} was tampered with: {new} new findings"),
+        AlarmKind::Unverifiable => format!("history {table} cannot be verified: {new}"),
+        AlarmKind::BeforeWindow => format!("history {table}: {new}, nothing of it inside its window"),
+        _ => format!("history {table} was tampered with: {new}"),
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
 }
 
 fn report(outcome: &Outcome, recorded: &Recorded) -> String {

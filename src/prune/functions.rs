@@ -73,7 +73,7 @@ fn remove(recorded: &mut Recorded) -> BTreeMap<String, Span> {
     match run::prune(run, plan, u64::MAX) {
         Ok(removed) => removed,
         Err(obstacle) => {
-            recorded.plan = Err(obstacle.as_str().to_owned());
+            recorded.plan = Err(obstacle.as_str().to_owned().into());
             BTreeMap::new()
         }
     }
@@ -91,7 +91,7 @@ fn next_step(recorded: &Recorded) -> String {
             let history = spi::literal(&recorded.history);
             format!("nothing was pruned: SELECT * FROM seal.findings(history => {history})")
         }
-        Err(why) => format!("nothing was pruned: {why}"),
+        Err(why) => format!("nothing was pruned: {}", why.sentence),
         Ok(_) if recorded.run.is_none() => "a dry run: nothing was recorded or deleted".to_owned(),
         Ok(_) => "nothing to do".to_owned(),
     }

@@ -74,13 +74,33 @@ impl Plan {
     }
 }
 
+/// Why nothing is pruned.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub sentence: String,
+    /// Somebody has to do something, or what is old will stay for ever; and no alarm says so.
+    pub is_trouble: bool,
+}
+
+impl Kept {
+    fn as_it_should_be(sentence: impl Into<String>) -> Kept {
+        Kept { sentence: sentence.into(), is_trouble: false }
+    }
+}
+
+impl From<String> for Kept {
+    fn from(sentence: String) -> Kept {
+        Kept { sentence, is_trouble: true }
+    }
+}
+
 /// What may go after a run, or why nothing does.
-pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
-    let Some(subject) = &outcome.subject else { return Err("it could not be read as a history".to_owned()) };
-    let Some(journaled) = &subject.journaled else { return Err("the journal does not know it".to_owned()) };
+pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, Kept> {
+    let Some(subject) = &outcome.subject else { return Err("it could not be read as a history".to_owned().into()) };
+    let Some(journaled) = &subject.journaled else { return Err("the journal does not know it".to_owned().into()) };
     may_prune(outcome, verdict, journaled)?;
     let Some(window_start) = outcome.window_start else {
-        return Err("it has no window, so that nothing of it is ever deleted".to_owned());
+        return Err(Kept::as_it_should_be("it has no window, so that nothing of it is ever deleted"));
     };
     let (targets, partitions, staying, obstacle) = user::with_rights_of(user::extension_owner(), || {
         let _path = PinnedPath::pin();
@@ -99,15 +119,15 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
     if targets.is_empty() {
         let start = clock::text(window_start);
         return Err(match staying.as_slice() {
-            [] => format!("nothing that may go is older than {start}"),
-            tables => format!(
-                "what is older than {start} stays until all of its partition may go: {}",
-                tables.join(", ")
-            ),
+            [] => Kept::as_it_should_be(format!("nothing that may go is older than {start}")),
+            tables => {
+                format!("what is older than {start} stays until all of its partition may go: {}", tables.join(", "))
+                    .into()
+            }
         });
     }
     if let Some(obstacle) = obstacle {
-        return Err(obstacle);
+        return Err(obstacle.into());
     }
     Ok(Plan {
         history: subject.history,
@@ -121,19 +141,20 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, String> {
     })
 }
 
-fn may_prune(outcome: &Outcome, verdict: Verdict, journaled: &Journaled) -> Result<(), String> {
+fn may_prune(outcome: &Outcome, verdict: Verdict, journaled: &Journaled) -> Result<(), Kept> {
     let new = outcome.findings.total - acknowledge::count(outcome);
     match verdict {
-        Verdict::Unverifiable => return Err("it cannot be verified as a whole".to_owned()),
-        Verdict::NothingSealed => return Err("nothing of it is sealed".to_owned()),
-        _ if new > 0 => return Err(format!("{new} findings are not acknowledged")),
+        Verdict::Unverifiable => return Err(Kept::as_it_should_be("it cannot be verified as a whole")),
+        Verdict::NothingSealed => return Err(Kept::as_it_should_be("nothing of it is sealed")),
+        _ if new > 0 => return Err(Kept::as_it_should_be(format!("{new} findings are not acknowledged"))),
         _ => {}
     }
     if let Some(hold) = journaled.holds.get(&None) {
-        return Err(format!("it is on hold since {}: {}", clock::text(hold.at), hold.reason));
+        let since = clock::text(hold.at);
+        return Err(Kept::as_it_should_be(format!("it is on hold since {since}: {}", hold.reason)));
     }
     match clock_disagreement()? {
-        Some(jump) => Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')")),
+        Some(jump) => Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')").into()),
         None => Ok(()),
     }
 }
@@ -149,12 +170,12 @@ pub fn clock_disagreement() -> Result<Option<String>, String> {
 fn parts(subject: &Subject, window_start: i64, journaled: &Journaled) -> Vec<Part> {
     let tenants: Vec<String> = journaled.holds.keys().flatten().map(|tenant| spi::literal(tenant)).collect();
     // Without the column, or where its type may take for the same what is printed with other capitals or with blanks at
-    // the end: rather too many.
+    // the end: rather too many. format prints it: a cast to text could be somebody's own function.
     let held = match (&subject.tenant_column, tenants.as_slice()) {
         (_, []) => "false".to_owned(),
         (None, _) => "true".to_owned(),
         (Some(column), tenants) => format!(
-            "pg_catalog.lower(pg_catalog.rtrim(h.{}::pg_catalog.text)) IN
+            "pg_catalog.lower(pg_catalog.rtrim(pg_catalog.format('%s', h.{}))) IN
                (SELECT pg_catalog.lower(pg_catalog.rtrim(t)) FROM pg_catalog.unnest(ARRAY[{}]) AS t)",
             spi::identifier(column),
             tenants.join(", ")
@@ -164,12 +185,13 @@ fn parts(subject: &Subject, window_start: i64, journaled: &Journaled) -> Vec<Par
     let cuts: Vec<String> = journaled.cuts.iter().map(cut).chain(["(NULL, 0)".to_owned()]).collect();
     // What was put back below a cut, or has no place in a chain, stays with the partition that it is in.
     let query = format!(
-        "SELECT h.tableoid, h.seal_chain, COALESCE(pg_catalog.min(h.seal_seq) FILTER (WHERE h.above), {NOWHERE}),
-                COALESCE(pg_catalog.max(h.seal_seq) FILTER (WHERE h.above), 0),
-                pg_catalog.min(h.seal_seq) FILTER (WHERE h.above AND ((h.seal_at >= {}) IS NOT FALSE OR {held})),
-                NOT pg_catalog.bool_and(h.above)
-           FROM (SELECT h.*, h.tableoid, (h.seal_seq > COALESCE(cut.position, 0) AND h.seal_chain <> '') IS TRUE AS above
-                   FROM {} AS h LEFT JOIN (VALUES {}) AS cut (chain, position) ON cut.chain = h.seal_chain) AS h
+        "SELECT leaf, chain, COALESCE(pg_catalog.min(seq) FILTER (WHERE above), {NOWHERE}),
+                COALESCE(pg_catalog.max(seq) FILTER (WHERE above), 0),
+                pg_catalog.min(seq) FILTER (WHERE above AND stays), NOT pg_catalog.bool_and(above)
+           FROM (SELECT h.tableoid AS leaf, h.seal_chain AS chain, h.seal_seq AS seq,
+                        (h.seal_seq > COALESCE(cut.position, 0) AND h.seal_chain <> '') IS TRUE AS above,
+                        (h.seal_at >= {}) IS NOT FALSE OR {held} AS stays
+                   FROM {} AS h LEFT JOIN (VALUES {}) AS cut (chain, position) ON cut.chain = h.seal_chain) AS entry
           GROUP BY 1, 2",
         spi::time_literal(window_start),
         relation::name_of(subject.relation),

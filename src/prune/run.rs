@@ -1,7 +1,7 @@
 //! One run: verified, recorded, and what it allows to delete.
 
 use super::error::PruneError;
-use super::plan::{self, Plan};
+use super::plan::{self, Kept, Plan};
 use super::{alarm, anchors, partitions, rows};
 use crate::alert;
 use crate::pg::error::Report;
@@ -59,7 +59,7 @@ pub struct Recorded {
     /// µs since 2000-01-01 UTC.
     pub window_start: Option<i64>,
     /// What may be deleted now, or why nothing is.
-    pub plan: Result<Plan, String>,
+    pub plan: Result<Plan, Kept>,
 }
 
 /// Verifies what is asked and records it, one run for each history, unless `dry`. Raises where a
@@ -123,7 +123,17 @@ fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
     if let Some(alarm) = alarm::of(outcome, &recorded, asked.how) {
         alert::raise(&alarm);
     }
+    if let Err(kept) = recorded.plan.as_ref().map_err(|kept| kept.is_trouble.then_some(&kept.sentence)) {
+        kept.into_iter().for_each(|sentence| nothing_pruned(&recorded.history, sentence));
+    }
     recorded
+}
+
+fn nothing_pruned(history: &str, sentence: &str) {
+    Report::new(PgSqlErrorCode::ERRCODE_WARNING, format!("nothing of history \"{history}\" is pruned"))
+        .detail(format!("Reason: {sentence}."))
+        .hint("See docs/operations.md, \"Nothing is pruned\".")
+        .warn();
 }
 
 fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
@@ -147,6 +157,7 @@ fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
         "found": found,
         "keys": outcome.subject.as_ref().map(|subject| subject.keys.clone()).unwrap_or_default(),
         "basis": outcome.basis,
+        "not_pruned": recorded.plan.as_ref().err().map(|kept| &kept.sentence),
         "host": server::host_name(),
         "version": env!("CARGO_PKG_VERSION"),
     });

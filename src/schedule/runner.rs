@@ -9,7 +9,7 @@ use super::{exclusive, session};
 use crate::alert::{self, AlarmKind};
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, server, spi, worker};
-use crate::prune;
+use crate::prune::{self, run::Recorded};
 use pgseal_chain::HistoryId;
 
 /// How long a lock is waited for: a table that somebody keeps locked does not keep other histories waiting for ever.
@@ -27,6 +27,8 @@ enum Ended {
     Done,
     Busy,
     Failed(String),
+    /// It was verified and recorded, but what should go could not be deleted.
+    Unpruned(String),
 }
 
 /// Runs what is due.
@@ -108,6 +110,11 @@ fn run_all(mut due: Vec<Due>) -> String {
             Ended::Done => plan::forget(due.history),
             Ended::Busy => plan::postpone(due.history, due.failures, clock::now() + BUSY_RETRY),
             Ended::Failed(message) => trouble = failed(&due, &message),
+            Ended::Unpruned(message) => {
+                plan::forget(due.history);
+                trouble = format!("{} was verified, but could not be pruned: {message}", due.table);
+                tell(&due, &format!("{trouble}; its next run tries again"));
+            }
         }
         shared_memory::change_database(server::database(), |slot| slot.running = [0; 16]);
     }
@@ -141,23 +148,26 @@ fn run(due: &Due) -> Ended {
         }
         recorded
     });
-    let outcome = recorded.and_then(|mut recorded| {
-        while !worker::attempt(|| prune::run::prune_some(&mut recorded))? {
-            worker::reload_configuration();
-        }
-        Ok(())
-    });
+    let ended = match recorded {
+        Err(message) => return Ended::Failed(message),
+        Ok(mut recorded) => match prune_all(&mut recorded) {
+            Err(message) => Ended::Unpruned(message),
+            Ok(()) => Ended::Done,
+        },
+    };
     drop(held);
-    match outcome {
-        Err(message) => Ended::Failed(message),
-        Ok(()) => {
-            shared_memory::change_database(server::database(), |slot| {
-                slot.last_run_started = started;
-                slot.last_run_finished = clock::now();
-            });
-            Ended::Done
-        }
+    shared_memory::change_database(server::database(), |slot| {
+        slot.last_run_started = started;
+        slot.last_run_finished = clock::now();
+    });
+    ended
+}
+
+fn prune_all(recorded: &mut Recorded) -> Result<(), String> {
+    while !worker::attempt(|| prune::run::prune_some(recorded))? {
+        worker::reload_configuration();
     }
+    Ok(())
 }
 
 /// Puts the history off and says so; returns the sentence.
@@ -166,9 +176,12 @@ fn failed(due: &Due, message: &str) -> String {
     let again = clock::now() + wait;
     plan::postpone(due.history, due.failures + 1, again);
     let sentence = format!("the scheduled run of {} failed: {message}", due.table);
-    let told = format!("{sentence}; it is tried again at {}", clock::text(again));
-    if let Err(message) = worker::attempt(|| alarm::raise(AlarmKind::Failed, &due.table, &told)) {
-        alarm::log(Some(&due.table), &format!("{told}; nobody could be told: {message}"));
-    }
+    tell(due, &format!("{sentence}; it is tried again at {}", clock::text(again)));
     sentence
+}
+
+fn tell(due: &Due, sentence: &str) {
+    if let Err(message) = worker::attempt(|| alarm::raise(AlarmKind::Failed, &due.table, sentence)) {
+        alarm::log(Some(&due.table), &format!("{sentence}; nobody could be told: {message}"));
+    }
 }

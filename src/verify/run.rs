@@ -124,6 +124,9 @@ pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option
     })
 }
 
+/// What the answer says of a line that is too old.
+const WITNESS_IS_PRUNED: &str = "; the anchor of the witness was pruned: compare with a newer line";
+
 fn verify_locked(
     history: HistoryId,
     table: String,
@@ -178,8 +181,10 @@ fn verify_locked(
         position: *position,
         mac: Some(*mac),
     }));
+    let mut witness_is_pruned = false;
     if let Some(line) = witness {
         let seen = witness::of_history(line, &in_anchors(history));
+        witness_is_pruned = seen.is_pruned;
         findings.append(seen.findings.into_iter().collect());
         known.heads.extend(seen.heads);
     }
@@ -200,7 +205,8 @@ fn verify_locked(
     }
     Some(Outcome {
         nodes: count_nodes(audited.as_ref()),
-        basis: basis::text(audited.as_ref(), &tails, tenant, journaled),
+        basis: basis::text(audited.as_ref(), &tails, tenant, journaled)
+            + if witness_is_pruned { WITNESS_IS_PRUNED } else { "" },
         table,
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),

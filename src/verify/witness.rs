@@ -15,6 +15,8 @@ pub struct OfHistory {
     pub findings: Vec<Finding<RowKey>>,
     /// Entries that must be there.
     pub heads: Vec<Head>,
+    /// The anchor of the line was pruned: it says nothing any more.
+    pub is_pruned: bool,
 }
 
 /// The answer to a line.
@@ -28,13 +30,13 @@ pub struct Answer {
 /// What must be there of a history, under the active snapshot; `history` as anchors name it.
 pub fn of_history(line: &WitnessLine, history: &str) -> OfHistory {
     match witness::look(line) {
-        Seen::Present(heads) => OfHistory { findings: Vec::new(), heads: heads_of(&heads, history) },
-        Seen::Pruned => OfHistory { findings: Vec::new(), heads: Vec::new() },
+        Seen::Present(heads) => OfHistory { findings: Vec::new(), heads: heads_of(&heads, history), is_pruned: false },
+        Seen::Pruned => OfHistory { findings: Vec::new(), heads: Vec::new(), is_pruned: true },
         lost => {
             let finding = Finding::new(Kind::AnchorAltered, describe(line, &lost))
                 .at(format!("anchors {}", line.chain), line.number, line.number)
                 .values(Some(hex::encode(line.anchor_mac)), None);
-            OfHistory { findings: vec![finding], heads: Vec::new() }
+            OfHistory { findings: vec![finding], heads: Vec::new(), is_pruned: false }
         }
     }
 }
