@@ -57,7 +57,7 @@ def test_a_window_prunes_nothing_of_a_young_history(told: str) -> None:
 
 
 def test_it_is_no_wall_of_log(told: str) -> None:
-    assert len(told.splitlines()) < 65
+    assert len(told.splitlines()) < 80
 
 
 def test_a_gzipped_part_of_the_log_is_read_before_the_newer_ones(

@@ -33,7 +33,7 @@ def test_before_the_first_run_the_age_counts_from_the_attach(db: Database) -> No
         ("intact_in_window", 2, True),
         ("nothing_sealed", 3, False),
         ("unverifiable", 4, False),
-        ("tampered", 5, False),
+        ("tampered", 5, True),
         ("of tomorrow", 6, False),
     ],
 )
@@ -74,6 +74,15 @@ def test_each_history_has_its_own_runs(db: Database) -> None:
     lines = db.rows("SELECT history, last_verdict, run_findings_new, verified FROM seal.metrics ORDER BY 1")
     assert lines == [("public.h", 1, 0, 1), ("public.other", 5, 3, 0)]
     assert of_database(db)["histories"] == 2
+
+
+def test_a_known_incident_is_no_failure_of_the_schedule(db: Database) -> None:
+    history(db)
+    record_run(db, "h", "intact", age="2 days")
+    record_run(db, "h", "tampered", age="1 day", findings=1, new=1)
+    assert round(of_history(db)["verified_age_seconds"]) == 2 * 86_400
+    record_run(db, "h", "tampered", findings=1)
+    assert round(of_history(db)["verified_age_seconds"]) == 0
 
 
 def test_a_forged_time_breaks_nothing(db: Database) -> None:

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from support.anchoring import settle
 from support.clock import Clock
 from support.database import Database
 from support.journaling import found, kinds
 from support.pruning import aged, prune
+from support.refusal import notices
 from support.roles import Roles
-from support.windows import damage, ledger
+from support.windows import add, damage, later, ledger
 
 COLUMNS = "history, chain, position, last_position, kind, in_window, row_key, expected, found, detail"
 
@@ -141,3 +143,39 @@ def test_nobody_else_writes_it(db: Database, clock: Clock, roles: Roles, deed: s
         session = roles.session(group.removeprefix("pgseal_"), member_of=group)
         with pytest.raises(Exception, match="permission denied"):
             session.execute(deed.encode())
+
+
+def test_why_nothing_is_pruned_is_recorded_and_told_if_it_is_a_trouble(db: Database, clock: Clock) -> None:
+    aged(db, clock)
+    with notices(db.connection) as told:
+        db.run("SELECT seal.hold('h', NULL, 'case')")
+        prune(db)
+        assert told == []
+        db.run("SELECT seal.release('h', NULL, 'closed')")
+        clock.jump(days=30)
+        run = prune(db)
+        clock.back(days=30)
+    (warning,) = told
+    assert run["pruned"] == 0 and warning.message == 'nothing of history "public.h" is pruned'
+    assert "the clock was set ahead by 30 days" in warning.detail
+    reasons = [reason for (reason,) in db.rows("SELECT not_pruned FROM seal.verification ORDER BY run")]
+    assert [reason[:19] for reason in reasons] == ["it is on hold since", "between " + reasons[1][8:19]]
+
+
+def test_a_witness_whose_anchor_was_pruned_is_named_in_the_basis(db: Database, clock: Clock) -> None:
+    ledger(db)
+    db.run("LISTEN pgseal_anchor")
+    add(db, 1, 5)
+    (anchor,) = db.connection.notifies(timeout=20, stop_after=1)
+    line = anchor.payload
+    later(db, clock, 13)
+    db.cluster.restart()  # the first anchor after a start is complete
+    add(db, 6, 8)
+    settle(db, "h")
+    later(db, clock, 13)
+    add(db, 9, 10)
+    settle(db, "h")
+    prune(db)
+    assert db.value("SELECT contained FROM seal.check_witness(%s)", [line]) is None
+    ((verdict, basis),) = db.rows("SELECT verdict, basis FROM seal.verify_history(witness => %s)", [line])
+    assert verdict == "intact" and basis.endswith("the anchor of the witness was pruned: compare with a newer line")

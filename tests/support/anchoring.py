@@ -28,7 +28,8 @@ ANCHORED = """SELECT NOT EXISTS (
                         WHERE (a.heads -> r.history_id::text -> seal_chain ->> 0)::bigint >= newest))"""
 
 # True when a new entry would name the newest anchor that is stored.
-PUBLISHED = "SELECT (SELECT max(anchor) FROM seal.status) = (SELECT max(number) FROM seal.anchor)"
+PUBLISHED = """SELECT (SELECT max(anchor) FROM seal.status) = (SELECT max(number) FROM seal.anchor
+    WHERE chain = (SELECT chain FROM seal.anchor ORDER BY at DESC LIMIT 1))"""
 
 LAUNCHER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pgseal launcher'"
 
