@@ -120,10 +120,10 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, Kept> {
         let start = clock::text(window_start);
         return Err(match staying.as_slice() {
             [] => Kept::as_it_should_be(format!("nothing that may go is older than {start}")),
-            tables => {
-                format!("what is older than {start} stays until all of its partition may go: {}", tables.join(", "))
-                    .into()
-            }
+            tables => Kept::as_it_should_be(format!(
+                "what is older than {start} stays until all of its partition may go: {}",
+                tables.join(", ")
+            )),
         });
     }
     if let Some(obstacle) = obstacle {
