@@ -18,6 +18,12 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 /// Whoever has not recorded an outcome after so long has died: longer than any attempt takes.
 const CLAIMED_FOR: &str = "5 minutes";
 
+/// The condition for a row that is due at a time, an SQL expression. One that waits for longer than any does was put off
+/// by a clock that was ahead.
+fn is_due(at: &str) -> String {
+    format!("(next_attempt <= {at} OR next_attempt > {at} + interval '2 hours')")
+}
+
 /// What is to be sent now.
 pub struct Due {
     pub id: i64,
@@ -66,10 +72,13 @@ pub fn next_attempt() -> Option<i64> {
     if !exists() {
         return None;
     }
-    let query =
-        "SELECT (extract(epoch FROM min(next_attempt) - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
-                   FROM seal.alert WHERE next_attempt IS NOT NULL";
-    as_owner(|| spi::value(spi::read(query))).and_then(|micros| micros.parse().ok())
+    let query = format!(
+        "SELECT (extract(epoch FROM min(CASE WHEN {} THEN least(next_attempt, clock_timestamp()) ELSE next_attempt END)
+                                    - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
+           FROM seal.alert WHERE next_attempt IS NOT NULL",
+        is_due("clock_timestamp()")
+    );
+    as_owner(|| spi::value(spi::read(&query))).and_then(|micros| micros.parse().ok())
 }
 
 /// How long a row waits after so many attempts, an SQL expression: twice as long each time.
@@ -84,10 +93,10 @@ pub fn claim(now: i64) -> Option<Due> {
     let mut rows = as_owner(|| {
         spi::execute(&format!(
             "UPDATE seal.alert SET attempts = attempts + 1, next_attempt = clock_timestamp() + interval '{CLAIMED_FOR}'
-              WHERE id = (SELECT id FROM seal.alert WHERE next_attempt <= {}
+              WHERE id = (SELECT id FROM seal.alert WHERE {}
                            ORDER BY attempts, next_attempt, id LIMIT 1 FOR UPDATE SKIP LOCKED)
              RETURNING id, way, subject, text",
-            spi::time_literal(now)
+            is_due(&spi::time_literal(now))
         ))
     });
     let mut row = rows.pop()?.into_iter();

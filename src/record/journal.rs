@@ -177,6 +177,14 @@ pub fn acts(sees: Sees) -> Vec<Entry> {
     acts
 }
 
+/// What nobody can judge here, in its order: its key is not at hand.
+pub fn unjudged(sees: Sees) -> Vec<Entry> {
+    let mut found = stored(sees);
+    found.retain(|entry| key::by_id(&entry.key_id).is_err());
+    found.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
+    found
+}
+
 /// What other chains hold beyond what the anchors of this place took up was done elsewhere, in a
 /// copy of this database or with the same key, and does not count here.
 fn leave_out_what_was_brought_over(acts: &mut Vec<Entry>, sees: Sees) {

@@ -18,6 +18,12 @@ use pgseal_schedule::{Schedule, Zone};
 /// A run that begins later than this after its time was missed, µs.
 const LATE: i64 = 3_600_000_000;
 
+/// By so much the clock may be set back without anybody taking what was before for the future, µs.
+const TOLERANCE: i64 = 120_000_000;
+
+/// The longest time after which a run is tried again, µs.
+pub const LONGEST_RETRY: i64 = 3_600_000_000;
+
 /// A history whose run is due.
 #[derive(Debug, Clone)]
 pub struct Due {
@@ -30,6 +36,8 @@ pub struct Due {
     pub at: i64,
     /// Its time passed while nothing could run.
     pub missed: bool,
+    /// Its time was long ago.
+    pub overdue: bool,
     /// How often in a row its run failed.
     pub failures: u32,
 }
@@ -53,6 +61,9 @@ struct Candidate {
     table: String,
     relation: u32,
     journaled: Option<Journaled>,
+    /// The same of what was journaled under a key that is not at hand. It may be forged: it brings a run about, and keeps
+    /// none from being made.
+    unjudged: Option<Journaled>,
     attached_at: i64,
 }
 
@@ -70,19 +81,27 @@ impl Plan {
         for candidate in user::with_rights_of(user::extension_owner(), candidates) {
             let Some(at) = candidate.due(zone, now, launcher.scheduled_since) else { continue };
             plan.scheduled.push(candidate.history);
-            let postponed = slot.postponed.iter().find(|postponed| postponed.history == candidate.history.0);
+            let postponed = slot.postponed.iter().find(|postponed| {
+                // One that waits for longer than it can was put off by a clock that was ahead.
+                postponed.history == candidate.history.0 && postponed.not_before <= now + LONGEST_RETRY
+            });
             let begin = at.max(postponed.map_or(i64::MIN, |postponed| postponed.not_before));
             if begin > now {
                 plan.later = plan.later.min(begin);
                 continue;
             }
+            let overdue = at < now - LATE;
+            let was_down = at < launcher.since && launcher.since <= now;
+            let failures = postponed.map_or(0, |postponed| postponed.failures);
             plan.due.push(Due {
                 history: candidate.history,
                 table: candidate.table,
                 relation: candidate.relation,
                 at,
-                missed: postponed.is_none() && (at < launcher.since || at < now - LATE),
-                failures: postponed.map_or(0, |postponed| postponed.failures),
+                // Of one that failed somebody was told already.
+                missed: failures == 0 && (was_down || overdue),
+                overdue,
+                failures,
             });
         }
         let alarms = user::with_rights_of(user::extension_owner(), alert::next_attempt);
@@ -103,6 +122,7 @@ impl Plan {
             if slot.plan == self.number {
                 slot.next_run = next_run;
                 slot.next_alarm = self.next_alarm;
+                slot.planned_at = clock::now();
             }
             let waits = |postponed: &Postponed| self.scheduled.contains(&HistoryId(postponed.history));
             slot.postponed.iter_mut().filter(|postponed| !waits(postponed)).for_each(|free| *free = Postponed::FREE);
@@ -114,22 +134,26 @@ impl Candidate {
     /// When it is to run; `None`: never.
     fn due(&self, zone: Zone, now: i64, scheduled_since: i64) -> Option<i64> {
         let own = self.journaled.as_ref().and_then(|journaled| journaled.schedule.clone());
-        let from = match own {
-            Some(_) => 0,
-            None => scheduled_since,
-        };
-        let text = own.or_else(settings::schedule).filter(|text| text != settings::NO_SCHEDULE)?;
-        let set_at = self.journaled.as_ref().map_or(0, |journaled| journaled.scheduled_at);
-        // One in the future was made before the clock was set right.
-        let last = self.journaled.as_ref().and_then(|journaled| journaled.scheduled_run).filter(|last| *last <= now);
-        let last = last.unwrap_or(self.attached_at);
-        Schedule::parse(&text).ok()?.next_after(zone, last.max(set_at).max(from))
+        let follows_server = own.is_none() && settings::schedule().is_some();
+        let judged = own.or_else(settings::schedule);
+        let unjudged = self.unjudged.as_ref().filter(|_| judged.is_none());
+        let text = judged.or_else(|| unjudged?.schedule.clone());
+        let text = text.filter(|text| text != settings::NO_SCHEDULE)?;
+        // What happened in the future happened before the clock was set right.
+        let is_past = |at: &i64| *at <= now + TOLERANCE;
+        let sources = || self.journaled.iter().chain(unjudged);
+        let last = sources().filter_map(|of| of.scheduled_run).filter(is_past).max();
+        let last = last.or(Some(self.attached_at).filter(is_past));
+        let set = sources().map(|of| of.scheduled_at).chain(follows_server.then_some(scheduled_since));
+        let since = set.filter(is_past).chain(last).max();
+        Schedule::parse(&text).ok()?.next_after(zone, since.unwrap_or(0))
     }
 }
 
 /// Histories that are attached, or whose detachment or disappearance is not pgseal's own doing.
 fn candidates() -> Vec<Candidate> {
     let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let mut unjudged = journaled::histories(&journal::unjudged(Sees::Stored));
     let registrations = registry::registrations();
     let mut found = Vec::new();
     for row in registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached) {
@@ -140,6 +164,7 @@ fn candidates() -> Vec<Candidate> {
             relation: row.relation,
             attached_at: journaled.as_ref().map_or(row.attached_at, |journaled| journaled.attached_at),
             journaled,
+            unjudged: unjudged.remove(&row.history),
         });
     }
     journaled.retain(|history, of| of.detached.is_none() && registrations.iter().all(|row| row.history != *history));
@@ -149,6 +174,7 @@ fn candidates() -> Vec<Candidate> {
         relation: 0,
         attached_at: of.attached_at,
         journaled: Some(of),
+        unjudged: None,
     }));
     found
 }

@@ -4,7 +4,7 @@
 //! worker at once.
 
 use super::alarm;
-use super::plan::{self, Due, Plan};
+use super::plan::{self, Due, LONGEST_RETRY, Plan};
 use super::{exclusive, session};
 use crate::alert::{self, AlarmKind};
 use crate::pg::shared_memory::{self, DatabaseSlot};
@@ -20,7 +20,9 @@ const BUSY_RETRY: i64 = 5_000_000;
 
 /// How long a history waits whose run failed, µs: twice as long each time.
 const FIRST_RETRY: i64 = 60_000_000;
-const LONGEST_RETRY: i64 = 3_600_000_000;
+
+/// Why a run could not be made for long.
+const BUSY: &str = "somebody else is running it, and its time is more than an hour ago";
 
 /// How a run ended.
 enum Ended {
@@ -130,6 +132,7 @@ fn take_cut_short() -> Option<HistoryId> {
 fn run(due: &Due) -> Ended {
     let held = match worker::attempt(|| exclusive::hold(due.relation)) {
         Ok(Some(held)) => held,
+        Ok(None) if due.overdue => return Ended::Failed(BUSY.to_owned()),
         Ok(None) => return Ended::Busy,
         Err(message) => return Ended::Failed(message),
     };

@@ -1,6 +1,7 @@
 //! What the launcher does for run workers: starts them in time, and ends one that is in somebody's way.
 
 use super::alarm;
+use super::plan::LONGEST_RETRY;
 use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
 use crate::pg::{clock, worker};
@@ -25,8 +26,11 @@ const NO_WORKER: &str = "no worker could be started for a scheduled run: raise m
 /// a long time.
 pub fn tend(database: u32) -> Option<Duration> {
     // As it is now: while one database is visited, the others are tended, too.
-    let slot = shared_memory::database(database, |slot| *slot)?;
     let now = clock::now();
+    let slot = shared_memory::change_database(database, |slot| {
+        forget_the_future(slot, now);
+        *slot
+    })?;
     if slot.run_pid != 0 {
         if slot.running_since != 0 && worker::is_database_wanted(slot.database) {
             end(&slot);
@@ -34,7 +38,7 @@ pub fn tend(database: u32) -> Option<Duration> {
         return Some(LOOK_EVERY);
     }
     if slot.running_since != 0 {
-        if now.saturating_sub(slot.running_since) > LOST_AFTER {
+        if now.saturating_sub(slot.running_since).abs() > LOST_AFTER {
             shared_memory::change_database(slot.database, |slot| slot.running_since = 0);
         }
         return Some(LOOK_EVERY);
@@ -48,6 +52,17 @@ pub fn tend(database: u32) -> Option<Duration> {
         return Some(LOOK_EVERY);
     }
     Some(Duration::from_micros((due - now) as u64))
+}
+
+/// A clock that was ahead and was set right must not keep anything waiting until it is as late again.
+fn forget_the_future(slot: &mut DatabaseSlot, now: i64) {
+    if slot.planned_at > now {
+        slot.planned_at = 0;
+        slot.plan_again();
+    }
+    if slot.run_not_before > now + LONGEST_RETRY {
+        slot.run_not_before = 0;
+    }
 }
 
 fn start(database: u32, now: i64) {

@@ -82,6 +82,8 @@ pub struct DatabaseSlot {
     pub next_run: i64,
     /// When it is needed to send an alarm, likewise.
     pub next_alarm: i64,
+    /// When these two were computed, µs since 2000-01-01 UTC.
+    pub planned_at: i64,
     /// Counts what may have changed `next_run`: whoever computed it meanwhile computed it from what was before.
     pub plan: u32,
     /// No run worker is started before, µs since 2000-01-01 UTC.
@@ -144,6 +146,7 @@ impl DatabaseSlot {
         witness_trouble: Text::EMPTY,
         next_run: 0,
         next_alarm: 0,
+        planned_at: 0,
         plan: 0,
         run_not_before: 0,
         running_since: 0,
