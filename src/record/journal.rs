@@ -177,10 +177,10 @@ pub fn acts(sees: Sees) -> Vec<Entry> {
     acts
 }
 
-/// What nobody can judge here, in its order: its key is not at hand.
-pub fn unjudged(sees: Sees) -> Vec<Entry> {
+/// Everything else, in its order: forged, or written under a key that is not at hand.
+pub fn unproven(sees: Sees) -> Vec<Entry> {
     let mut found = stored(sees);
-    found.retain(|entry| key::by_id(&entry.key_id).is_err());
+    found.retain(|entry| !entry.is_authentic());
     found.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
     found
 }

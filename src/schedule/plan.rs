@@ -61,9 +61,9 @@ struct Candidate {
     table: String,
     relation: u32,
     journaled: Option<Journaled>,
-    /// The same of what was journaled under a key that is not at hand. It may be forged: it brings a run about, and keeps
+    /// The same of entries that are not authentic here, perhaps for want of their key. They bring runs about, and keep
     /// none from being made.
-    unjudged: Option<Journaled>,
+    unproven: Option<Journaled>,
     attached_at: i64,
 }
 
@@ -136,15 +136,14 @@ impl Candidate {
         let own = self.journaled.as_ref().and_then(|journaled| journaled.schedule.clone());
         let follows_server = own.is_none() && settings::schedule().is_some();
         let judged = own.or_else(settings::schedule);
-        let unjudged = self.unjudged.as_ref().filter(|_| judged.is_none());
-        let text = judged.or_else(|| unjudged?.schedule.clone());
+        let unproven = self.unproven.as_ref().filter(|_| judged.is_none());
+        let text = judged.or_else(|| unproven?.schedule.clone());
         let text = text.filter(|text| text != settings::NO_SCHEDULE)?;
         // What happened in the future happened before the clock was set right.
         let is_past = |at: &i64| *at <= now + TOLERANCE;
-        let sources = || self.journaled.iter().chain(unjudged);
-        let last = sources().filter_map(|of| of.scheduled_run).filter(is_past).max();
+        let last = self.journaled.as_ref().and_then(|of| of.scheduled_run).filter(is_past);
         let last = last.or(Some(self.attached_at).filter(is_past));
-        let set = sources().map(|of| of.scheduled_at).chain(follows_server.then_some(scheduled_since));
+        let set = self.journaled.iter().map(|of| of.scheduled_at).chain(follows_server.then_some(scheduled_since));
         let since = set.filter(is_past).chain(last).max();
         Schedule::parse(&text).ok()?.next_after(zone, since.unwrap_or(0))
     }
@@ -153,7 +152,7 @@ impl Candidate {
 /// Histories that are attached, or whose detachment or disappearance is not pgseal's own doing.
 fn candidates() -> Vec<Candidate> {
     let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
-    let mut unjudged = journaled::histories(&journal::unjudged(Sees::Stored));
+    let mut unproven = journaled::histories(&journal::unproven(Sees::Stored));
     let registrations = registry::registrations();
     let mut found = Vec::new();
     for row in registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached) {
@@ -164,7 +163,7 @@ fn candidates() -> Vec<Candidate> {
             relation: row.relation,
             attached_at: journaled.as_ref().map_or(row.attached_at, |journaled| journaled.attached_at),
             journaled,
-            unjudged: unjudged.remove(&row.history),
+            unproven: unproven.remove(&row.history),
         });
     }
     journaled.retain(|history, of| of.detached.is_none() && registrations.iter().all(|row| row.history != *history));
@@ -174,7 +173,7 @@ fn candidates() -> Vec<Candidate> {
         relation: 0,
         attached_at: of.attached_at,
         journaled: Some(of),
-        unjudged: None,
+        unproven: None,
     }));
     found
 }
