@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from support.alerting import ALARM, alerts, raise_alarm, set_alerts, tried
+from support.alerting import ALARM, alerts, prepare, raise_alarm, set_alerts, tried
 from support.cluster import Cluster
 from support.database import Database
 from support.mail import USER, Certificates, MailServer
 from support.sealing import wait_for
+from support.servers import Servers
 
 TO = 'db@example.org, "Roe, Jane" <jane@example.org>,Jürgen Müßig <jm@example.org>'
 CC = "audit@example.net, db@example.org"
@@ -103,7 +104,11 @@ def test_the_same_alarm_has_the_same_id(alerting: Cluster, fresh: Database) -> N
     assert first == again != second
 
 
-def test_success_goes_to_the_mailbox_alone_and_only_on_demand(alerting: Cluster, fresh: Database) -> None:
+def test_success_goes_to_the_mailbox_alone_and_only_on_demand(own_cluster: Servers) -> None:
+    alerting = own_cluster({"pgseal.anchor_interval": "100ms"})
+    fresh = alerting.createdb()
+    fresh.run("CREATE EXTENSION pgseal")
+    prepare(fresh)
     fresh.run("CREATE TABLE h (n int); SELECT seal.attach('h'); INSERT INTO h VALUES (1)")
     fresh.run("LISTEN pgseal_alert")
     success = {"kind": "success", "verdict": "intact", "findings": 0, "findings_new": 0, "sentence": "all is intact"}
@@ -116,7 +121,8 @@ def test_success_goes_to_the_mailbox_alone_and_only_on_demand(alerting: Cluster,
         newest = "SELECT max(number) FROM seal.anchor"
         wait_for(fresh, f"SELECT ({newest}) IS NOT NULL AND bool_and(unanchored = 0) FROM seal.status")
         raise_alarm(fresh, **success)
-        fresh.run("SELECT seal.deliver_alerts()")
+        # Sent by the worker.
+        wait_for(fresh, "SELECT count(*) = 1 FROM seal.alert WHERE sent_at IS NOT NULL")
     (got,) = mail.received
     line = got.text.rpartition("newest anchor: ")[2].strip()
     answer = fresh.rows("SELECT contained, number FROM seal.check_witness(%s)", [line])

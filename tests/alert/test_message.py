@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from support.alerting import ALARM, alerts, raise_alarm, set_alerts
+from support.alerting import ALARM, alerts, prepare, raise_alarm, set_alerts
 from support.cluster import Cluster
 from support.database import Database
 from support.mail import MailServer
 from support.sealing import wait_for
+from support.servers import Servers
 
 EVIL = 'x\r\nBcc: thief@example.org\nSubject: all is well\r\n\r\nAll is intact.\u2028\u202enever'
 ESCAPED = r"x\r\nBcc: thief@example.org\nSubject: all is well\r\n\r\nAll is intact.\u{2028}\u{202e}never"
@@ -41,7 +42,11 @@ def test_kinds(alerting: Cluster, fresh: Database, kind: str) -> None:
     assert [row["kind"] for row in alerts(fresh)] == [kind]
 
 
-def test_the_line_of_the_newest_anchor_is_looked_up(alerting: Cluster, fresh: Database) -> None:
+def test_the_line_of_the_newest_anchor_is_looked_up(own_cluster: Servers) -> None:
+    alerting = own_cluster({"pgseal.anchor_interval": "100ms"})
+    fresh = alerting.createdb()
+    fresh.run("CREATE EXTENSION pgseal")
+    prepare(fresh)
     fresh.run("CREATE TABLE h (n int); SELECT seal.attach('h'); INSERT INTO h VALUES (1)")
     wait_for(fresh, "SELECT bool_and(unanchored = 0 AND anchor IS NOT NULL) FROM seal.status")
     line = template(alerting, fresh, "%a")
