@@ -3,7 +3,7 @@
 use super::error::PruneError;
 use super::plan::{self, Kept, Plan};
 use super::{alarm, anchors, partitions, rows};
-use crate::alert;
+use crate::alert::{self, message::one_line};
 use crate::pg::error::Report;
 use crate::pg::{clock, relation, server, spi};
 use crate::record::cut::{self, Span};
@@ -183,7 +183,16 @@ fn finding(finding: &Finding<RowKey>) -> Value {
 /// each with its cut.
 pub fn prune_some(recorded: &mut Recorded) -> bool {
     let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return true };
-    let is_over = prune(run, plan, PART).map_or(true, |removed| removed.is_empty()) || plan.is_done();
+    let is_over = match prune(run, plan, PART) {
+        Ok(removed) => removed.is_empty() || plan.is_done(),
+        Err(obstacle) => {
+            let what = format!("run {run} of {} left entries that it might have pruned", one_line(&recorded.history));
+            Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, what)
+                .detail(format!("Reason: {}.", obstacle.as_str()))
+                .log();
+            true
+        }
+    };
     if is_over && recorded.findings == 0 {
         anchors::remove_if_unneeded(run);
     }

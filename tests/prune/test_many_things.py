@@ -3,13 +3,16 @@ rare."""
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 
 from support.anchoring import newest, numbers, settle
 from support.clock import Clock
 from support.database import Database
 from support.journaling import found
-from support.pruning import OLD, aged, assert_whole, prune
+from support.pruning import OLD, aged, assert_whole, prune, remaining
+from support.refusal import refusal
 from support.tampering import unguarded
 from support.windows import add, damage, later, ledger
 from support.witnessing import anchored
@@ -82,6 +85,39 @@ def test_anchors_of_a_history_whose_row_was_taken_away(db: Database, clock: Cloc
     db.run(unguarded("INSERT INTO seal.history SELECT * FROM row_of_g"))
     assert min(numbers(db)) == first < newest(db)
     assert_whole(db, {}, left=4, name="g")
+
+
+@pytest.mark.parametrize("key", ["another", "none"])
+def test_without_the_key(db: Database, clock: Clock, key: str) -> None:
+    """Nothing is deleted of what cannot be verified, and nothing of it is forgotten: with the key it goes on."""
+    name, server = aged(db, clock), db.cluster
+    secret = server.key
+    assert secret
+    server.stop()
+    server.write_key(secrets.token_hex(32))
+    if key == "none":
+        del server.settings["pgseal.key_file"]
+    server.start()
+    try:
+        if key == "none":
+            refused = refusal(db, "SELECT * FROM seal.verify_and_prune('h')")
+            assert refused.state == "55000" and "key" in refused.text
+        else:
+            outcome = prune(db)
+            assert (outcome["verdict"], outcome["pruned"], outcome["cuts"]) == ("unverifiable", 0, {})
+            assert outcome["next_step"].startswith("nothing was pruned: ")
+        assert remaining(db) == [1, 2, 3, 4, 5, 6, 7, 8]
+    finally:
+        server.stop()
+        server.write_key(secret)
+        server.settings["pgseal.key_file"] = str(server.key_file)
+        server.start()
+    if key == "none":
+        assert_whole(db, {}, left=8)
+        assert prune(db)["cuts"] == {name: [1, OLD]}
+    else:
+        # What was written under the other key is there for everybody to see.
+        print(found(db), prune(db))
 
 
 def test_a_detached_history_keeps_no_anchors(db: Database, clock: Clock) -> None:

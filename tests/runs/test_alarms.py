@@ -130,8 +130,9 @@ def test_before_the_window(db: Database, clock: Clock, server: Cluster, mail: Ma
     assert db.value("SELECT count(*) FROM h") == 8
 
 
-@pytest.mark.parametrize("key", ["another", "none"])
-@pytest.mark.parametrize("schedule", ["of the server", "its own"])
+@pytest.mark.parametrize(
+    ("key", "schedule"), [("another", "its own"), ("another", "of the server"), ("none", "its own")]
+)
 def test_without_the_key(
     db: Database, clock: Clock, server: Cluster, mail: MailServer, key: str, schedule: str
 ) -> None:
