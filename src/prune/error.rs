@@ -11,6 +11,8 @@ pub enum PruneError {
     Changed { table: String, chain: String, what: String },
     #[error("anchors changed while they were being pruned")]
     AnchorsChanged { chain: String },
+    #[error("history \"{table}\" cannot be verified on record: {fault}")]
+    AnotherKey { table: String, fault: String, remedy: Option<String> },
     #[error("cannot prune while the server only replays")]
     InRecovery,
 }
@@ -25,6 +27,11 @@ impl From<PruneError> for Report {
             PruneError::AnchorsChanged { chain } => Report::new(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, message)
                 .detail(format!("Their chain: {chain}. None of them was deleted."))
                 .hint("Run: SELECT * FROM seal.findings()."),
+            PruneError::AnotherKey { remedy, .. } => {
+                Report::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                    .detail("Nothing was recorded or deleted: a record under this server's key would be a forgery to the right one.")
+                    .hint(remedy.unwrap_or_else(|| "Run: SELECT * FROM seal.check_setup() WHERE NOT ok.".to_owned()))
+            }
             PruneError::InRecovery => Report::new(PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION, message)
                 .hint("Run it on the primary; here: SELECT * FROM seal.verify_history()."),
         }

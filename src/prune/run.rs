@@ -4,6 +4,7 @@ use super::error::PruneError;
 use super::plan::{self, Kept, Plan};
 use super::{alarm, anchors, partitions, rows};
 use crate::alert::{self, message::one_line};
+use crate::key::KeyFault;
 use crate::pg::error::Report;
 use crate::pg::{clock, relation, server, spi};
 use crate::record::cut::{self, Span};
@@ -17,7 +18,7 @@ use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
 use crate::verify::run::Outcome;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{Finding, HistoryId, Verdict};
+use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -119,6 +120,9 @@ fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
     if asked.dry {
         return recorded;
     }
+    if let Some(error) = other_key(outcome) {
+        Report::from(error).raise();
+    }
     let recorded = Recorded { run: Some(record(outcome, &recorded, asked)), ..recorded };
     if let Some(alarm) = alarm::of(outcome, &recorded, asked.how) {
         alert::raise(&alarm);
@@ -134,6 +138,15 @@ fn nothing_pruned(history: &str, sentence: &str) {
         .detail(format!("Reason: {sentence}."))
         .hint("See docs/operations.md, \"Nothing is pruned\".")
         .warn();
+}
+
+/// Why no run may be recorded: under a key that is not the history's, its record would be a forgery to the right one.
+fn other_key(outcome: &Outcome) -> Option<PruneError> {
+    let unjudged = outcome.findings.list.iter().find(|finding| finding.kind == Kind::UnknownKey);
+    let unjudged = unjudged.filter(|_| outcome.subject.is_none()).map(|finding| finding.detail.clone());
+    let fault = outcome.key_fault.as_ref().map(KeyFault::to_string).or(unjudged)?;
+    let remedy = outcome.key_fault.as_ref().map(KeyFault::remedy);
+    Some(PruneError::AnotherKey { table: outcome.table.clone(), fault, remedy })
 }
 
 fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
