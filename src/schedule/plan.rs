@@ -19,7 +19,7 @@ use pgseal_schedule::{Schedule, Zone};
 const LATE: i64 = 3_600_000_000;
 
 /// By so much the clock may be set back without anybody taking what was before for the future, µs.
-const TOLERANCE: i64 = 120_000_000;
+pub const TOLERANCE: i64 = 120_000_000;
 
 /// The longest time after which a run is tried again, µs.
 pub const LONGEST_RETRY: i64 = 3_600_000_000;

@@ -1,7 +1,7 @@
 //! What the launcher does for run workers: starts them in time, and ends one that is in somebody's way.
 
 use super::alarm;
-use super::plan::LONGEST_RETRY;
+use super::plan::{LONGEST_RETRY, TOLERANCE};
 use crate::pg::error::Report;
 use crate::pg::shared_memory::{self, DatabaseSlot, Shared};
 use crate::pg::{clock, worker};
@@ -56,7 +56,7 @@ pub fn tend(database: u32) -> Option<Duration> {
 
 /// A clock that was ahead and was set right must not keep anything waiting until it is as late again.
 fn forget_the_future(slot: &mut DatabaseSlot, now: i64) {
-    if slot.planned_at > now {
+    if slot.planned_at > now + TOLERANCE {
         slot.planned_at = 0;
         slot.plan_again();
     }
