@@ -18,7 +18,7 @@ pub fn accept(reason: &str) -> String {
             .raise();
     }
     let prefix = plan::chain_prefix().or_raise();
-    let jump = timekeeping::disagreement(&prefix, &overall::of(&journal::acts(Sees::Stored)), Sees::Stored);
+    let jump = timekeeping::disagreement(&prefix, &overall::as_seen(Sees::Stored), Sees::Stored);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let moment = Moment::now();
     let now = clock::text(moment.at);

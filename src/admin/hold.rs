@@ -55,7 +55,7 @@ pub fn release(relation: u32, tenant: Option<&str>, reason: &str) -> String {
 
 /// All holds.
 pub fn lines() -> Vec<Line> {
-    let histories = journaled::histories(&journal::acts(Sees::Stored)).into_values();
+    let histories = journaled::as_seen(Sees::Stored).into_values();
     histories
         .filter(|journaled| journaled.detached.is_none())
         .flat_map(|journaled| {
@@ -77,7 +77,7 @@ impl Target {
         let table = relation::name_of(root);
         exclusive::keep_settings(root);
         let found = registry::attached(root).and_then(|row| {
-            let journaled = journaled::histories(&journal::acts(Sees::Stored)).remove(&row.history)?;
+            let journaled = journaled::as_seen(Sees::Stored).remove(&row.history)?;
             Some((row.history, journaled))
         });
         let (history, journaled) = found.ok_or_else(|| AdminError::NotAttached { table: table.clone() }).or_raise();

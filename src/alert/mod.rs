@@ -27,7 +27,6 @@ pub use {deliver::deliver, outbox::next_attempt};
 use crate::pg::error::{Report, SqlState};
 use crate::pg::server;
 use crate::pg::shared_memory::{self, DatabaseSlot};
-use crate::pg::snapshot::Sees;
 use crate::pg::transaction::{self, TransactionEvent};
 use crate::record::{anchor, witness};
 use crate::seal::{newest_anchor, plan};
@@ -200,11 +199,5 @@ fn warn(alarm: &Alarm) {
 fn newest_anchor_line() -> Option<String> {
     let prefix = plan::chain_prefix().ok()?;
     let newest = newest_anchor::newest(&prefix).ok()?;
-    let mut found = None;
-    anchor::visit(&prefix, Sees::Stored, |anchor| {
-        let below = anchor.number <= newest.number;
-        found = (anchor.as_newest() == Some(newest)).then_some(anchor);
-        !below
-    });
-    Some(witness::line(&found?, server::database_name())?.to_string())
+    Some(witness::line(&anchor::published(&prefix, newest)?, server::database_name())?.to_string())
 }

@@ -7,7 +7,7 @@
 use super::message::Message;
 use super::{Alarm, Way};
 use crate::pg::settings::PinnedPath;
-use crate::pg::{spi, user};
+use crate::pg::{scan, spi, user};
 use crate::settings;
 
 /// An alarm is tried for so long.
@@ -38,10 +38,6 @@ fn as_owner<R>(work: impl FnOnce() -> R) -> R {
     user::with_rights_of(user::extension_owner(), work)
 }
 
-fn nullable(text: Option<&str>) -> String {
-    text.map_or("NULL".to_owned(), spi::literal)
-}
-
 /// Notes an alarm for one way, due at once; one for the log alone is only a record. Its id.
 pub fn add(alarm: &Alarm, way: Way, message: &Message) -> Option<i64> {
     let sent = if way == Way::Log { "clock_timestamp()" } else { "NULL" };
@@ -51,8 +47,8 @@ pub fn add(alarm: &Alarm, way: Way, message: &Message) -> Option<i64> {
             "INSERT INTO seal.alert (at, kind, history, run, way, subject, text, attempts, next_attempt, sent_at)
              VALUES (clock_timestamp(), {}, {}, {}, {}, {}, {}, 0, {next}, {sent}) RETURNING id",
             spi::literal(alarm.kind.as_str()),
-            nullable(alarm.history.as_deref()),
-            alarm.run.map_or("NULL".to_owned(), |run| run.to_string()),
+            spi::or_null(alarm.history.as_deref(), spi::literal),
+            spi::or_null(alarm.run, |run| run.to_string()),
             spi::literal(way.as_str()),
             spi::literal(&message.subject),
             spi::literal(&message.text),
@@ -63,7 +59,7 @@ pub fn add(alarm: &Alarm, way: Way, message: &Message) -> Option<i64> {
 
 /// Whether this database has an outbox.
 pub fn exists() -> bool {
-    spi::value(spi::execute("SELECT pg_catalog.to_regclass('seal.alert')")).is_some()
+    scan::seal_table(c"alert").is_some()
 }
 
 /// When the outbox wants to be looked at again, in µs since 2000-01-01 UTC; inside a transaction.
@@ -112,7 +108,7 @@ pub fn sent(id: i64, answer: &str, remark: Option<&str>) {
             "UPDATE seal.alert SET sent_at = clock_timestamp(), next_attempt = NULL, answer = {}, last_error = {}
               WHERE id = {id}",
             spi::literal(answer),
-            nullable(remark)
+            spi::or_null(remark, spi::literal)
         ))
     });
 }

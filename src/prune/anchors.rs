@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 /// `seal.history` has as attached.
 pub fn remove_if_unneeded(run: i64) {
     let attached: Vec<Registration> = registry::registrations().into_iter().filter(Registration::is_attached).collect();
-    let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let mut journaled = journaled::as_seen(Sees::Stored);
     journaled.retain(|history, of| of.detached.is_none() || attached.iter().any(|row| row.history == *history));
     if attached.iter().any(|row| !journaled.contains_key(&row.history)) {
         return;
@@ -37,7 +37,7 @@ pub fn remove_if_unneeded(run: i64) {
 /// Deletes the anchors from before this time (µs since 2000-01-01 UTC), but for the last complete one
 /// and all that follow it.
 fn remove(run: i64, before: i64) {
-    let overall = overall::of(&journal::acts(Sees::Stored));
+    let overall = overall::as_seen(Sees::Stored);
     let spans: BTreeMap<String, Span> = anchor::chains(Sees::Stored)
         .into_iter()
         .filter_map(|chain| {

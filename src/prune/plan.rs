@@ -9,7 +9,7 @@ use crate::pg::snapshot::Sees;
 use crate::pg::{clock, relation, snapshot, spi, user};
 use crate::record::cut::Cut;
 use crate::record::journaled::{Hold, Journaled};
-use crate::record::{journal, journaled, overall, timekeeping};
+use crate::record::{journaled, overall, timekeeping};
 use crate::seal::plan::chain_prefix;
 use crate::verify::acknowledge;
 use crate::verify::run::{Outcome, Subject};
@@ -64,7 +64,7 @@ impl Plan {
     /// Whether settings and cuts are still what the plan was made from: it is carried out in several
     /// transactions.
     pub fn is_current(&self) -> bool {
-        let now = journaled::histories(&journal::acts(Sees::Stored)).remove(&self.history);
+        let now = journaled::as_seen(Sees::Stored).remove(&self.history);
         now.is_some_and(|now| {
             now.detached.is_none()
                 && now.window_months == self.window_months
@@ -102,6 +102,9 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, Kept> {
     let Some(window_start) = outcome.window_start else {
         return Err(Kept::as_it_should_be("it has no window, so that nothing of it is ever deleted"));
     };
+    if let Some(jump) = clock_disagreement()? {
+        return Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')").into());
+    }
     let (targets, partitions, staying, obstacle) = user::with_rights_of(user::extension_owner(), || {
         let _path = PinnedPath::pin();
         let _output = PinnedOutput::pin();
@@ -153,16 +156,13 @@ fn may_prune(outcome: &Outcome, verdict: Verdict, journaled: &Journaled) -> Resu
         let since = clock::text(hold.at);
         return Err(Kept::as_it_should_be(format!("it is on hold since {since}: {}", hold.reason)));
     }
-    match clock_disagreement()? {
-        Some(jump) => Err(format!("{jump}; if that is right: SELECT seal.accept_clock('REASON')").into()),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// How the clock disagrees with what the machine counted, if it does.
 pub fn clock_disagreement() -> Result<Option<String>, String> {
     let prefix = chain_prefix().map_err(|error| error.to_string())?;
-    let overall = overall::of(&journal::acts(Sees::Stored));
+    let overall = overall::as_seen(Sees::Stored);
     Ok(timekeeping::disagreement(&prefix, &overall, Sees::Stored))
 }
 

@@ -199,6 +199,19 @@ pub fn newest(chain: &str, sees: Sees) -> Option<NewestAnchor> {
     Some(found.unwrap_or(NewestAnchor::NONE))
 }
 
+/// The anchor that was published last, as it stands in the table.
+pub fn published(chain: &str, newest: NewestAnchor) -> Option<Anchor> {
+    let mut found = None;
+    visit(chain, Sees::Stored, |anchor| {
+        if anchor.as_newest() == Some(newest) {
+            found = Some(anchor);
+            return false;
+        }
+        anchor.number > newest.number
+    });
+    found
+}
+
 /// Where the authentic anchors of a chain say that all chains stood: the newest of each, back to
 /// the last complete anchor.
 pub fn state(chain: &str, sees: Sees) -> Heads {

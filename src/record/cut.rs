@@ -1,6 +1,5 @@
 //! Cuts: how far chains were pruned. The journal has them; what it says is what pruning left.
 
-use super::journal;
 use super::journaled;
 use crate::pg::snapshot::Sees;
 use crate::seal::heads::Head;
@@ -52,7 +51,7 @@ impl Span {
 
 /// Where a chain was pruned, as the head to go on from if nothing is left of it. Reads the journal.
 pub fn head(history: HistoryId, chain: &str) -> Option<Head> {
-    let journaled = journaled::histories(&journal::acts(Sees::Stored)).remove(&history)?;
+    let journaled = journaled::as_seen(Sees::Stored).remove(&history)?;
     let cut = journaled.cuts.get(chain)?;
     Some(Head { position: cut.position, mac: cut.mac, sealed_at: cut.sealed_at, epoch: cut.epoch })
 }

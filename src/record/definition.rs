@@ -233,7 +233,7 @@ pub fn attachment(row: &Registration) -> Attachment {
         return Attachment::Attached;
     }
     let Some(record_key) = record_key(row) else { return Attachment::Unjudged };
-    let journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let journaled = journaled::as_seen(Sees::Stored);
     let detached = journaled.get(&row.history).is_some_and(|journaled| journaled.detached.is_some());
     let authentic = detached
         && row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())

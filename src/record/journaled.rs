@@ -1,9 +1,10 @@
 //! What the journal says of each history: its settings, epochs and definition, recomputed from the
 //! first entry on. The tables of settings must agree with it.
 
-use super::journal::{Act, Entry};
+use super::journal::{self, Act, Entry};
 use super::live::LiveDefinition;
 use super::registry::{Registration, StoredEpoch};
+use crate::pg::snapshot::Sees;
 use crate::record::cut::{self, Cut};
 use crate::record::epoch;
 use crate::record::runs::How;
@@ -97,6 +98,11 @@ pub fn detach_details(registration: &Registration) -> Value {
 /// Details of a schedule that was set; `None`: that of `pgseal.schedule`.
 pub fn schedule_details(schedule: Option<&str>) -> Value {
     json!({"schedule": schedule})
+}
+
+/// Every history that the journal mentions, as `sees` shows it, with what this transaction did.
+pub fn as_seen(sees: Sees) -> BTreeMap<HistoryId, Journaled> {
+    histories(&journal::acts(sees))
 }
 
 /// Every history that the journal mentions. `acts` come in their order.

@@ -1,8 +1,9 @@
 //! What the journal says of the database as a whole: recorded runs, pruned anchors, the clock.
 
 use super::cut::{self, Cut};
-use super::journal::{Act, Entry};
+use super::journal::{self, Act, Entry};
 use super::timekeeping::Moment;
+use crate::pg::snapshot::Sees;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,11 @@ pub struct Accepted {
     pub chain: String,
     pub number: u64,
     pub moment: Moment,
+}
+
+/// As `sees` shows it, with what this transaction did.
+pub fn as_seen(sees: Sees) -> Overall {
+    of(&journal::acts(sees))
 }
 
 /// `acts` come in their order.

@@ -1,7 +1,7 @@
 //! Lines of anchors for the world outside, and what this database still has of what a line saw.
 
 use super::anchor::{self, Anchor, Heads};
-use super::{journal, overall};
+use super::overall;
 use crate::pg::error::Report;
 use crate::pg::snapshot::Sees;
 use pgrx::PgSqlErrorCode;
@@ -83,7 +83,7 @@ pub fn look(line: &WitnessLine) -> Seen {
         }
         found == Some(true) && !complete
     });
-    let overall = overall::of(&journal::acts(Sees::Snapshot));
+    let overall = overall::as_seen(Sees::Snapshot);
     let is_pruned = overall.anchor_cuts.get(&line.chain).is_some_and(|cut| line.number <= cut.position);
     match found {
         None if is_pruned => Seen::Pruned,

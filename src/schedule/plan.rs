@@ -151,7 +151,7 @@ impl Candidate {
 
 /// Histories that are attached, or whose detachment or disappearance is not pgseal's own doing.
 fn candidates() -> Vec<Candidate> {
-    let mut journaled = journaled::histories(&journal::acts(Sees::Stored));
+    let mut journaled = journaled::as_seen(Sees::Stored);
     let mut unproven = journaled::histories(&journal::unproven(Sees::Stored));
     let registrations = registry::registrations();
     let mut found = Vec::new();

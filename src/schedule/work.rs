@@ -191,7 +191,7 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
     made.undiscovered = survey.undiscovered;
     made.pending |= survey.undiscovered;
     if survey.heads.is_empty() && !force {
-        made.witness = witness::line_that_is_due(newest_anchor(prefix, newest).as_ref());
+        made.witness = witness::line_that_is_due(anchor::published(prefix, newest).as_ref());
         return made;
     }
     if complete {
@@ -216,19 +216,6 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
     made.witness = witness::line_that_is_due(Some(&anchor));
     made.anchor = Some(anchor);
     made
-}
-
-/// The anchor that was published last, as it stands in the table.
-fn newest_anchor(prefix: &str, newest: NewestAnchor) -> Option<Anchor> {
-    let mut found = None;
-    anchor::visit(prefix, Sees::Stored, |anchor| {
-        if anchor.as_newest() == Some(newest) {
-            found = Some(anchor);
-            return false;
-        }
-        anchor.number > newest.number
-    });
-    found
 }
 
 /// The first number above this one that no row has; one that has it is a forgery, which

@@ -7,7 +7,6 @@ use crate::pg::error::Report;
 use crate::pg::snapshot::Sees;
 use crate::pg::{relation, server, snapshot, spi, user};
 use crate::record::definition::{self, Attachment};
-use crate::record::journal;
 use crate::record::journaled::{self, Journaled};
 use crate::record::registry::{self, Registration};
 use crate::record::tables;
@@ -87,8 +86,7 @@ impl Question<'_> {
             return unreadable.into_iter().map(|sentence| run::only(finding(sentence), "seal".to_owned())).collect();
         }
         // The journal first: what it has was committed together with the rows of settings.
-        let journaled =
-            user::with_rights_of(user::extension_owner(), || journaled::histories(&journal::acts(Sees::Stored)));
+        let journaled = user::with_rights_of(user::extension_owner(), || journaled::as_seen(Sees::Stored));
         let registrations = registry::registrations();
         let chosen: Vec<&Registration> = match self.history {
             Some(asked) => vec![registered(&registrations, asked)],

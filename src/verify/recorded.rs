@@ -5,16 +5,15 @@ use super::locate::RowKey;
 use crate::pg::error::Report;
 use crate::pg::snapshot::Sees;
 use crate::pg::user;
-use crate::record::{journal, overall, runs};
+use crate::record::{overall, runs};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, Kind};
 use serde_json::Value;
 
 /// Raises where there is no such run, or its record is not as it was written.
 pub fn findings(run: i64) -> Vec<FoundLine> {
-    let (stored, overall) = user::with_rights_of(user::extension_owner(), || {
-        (runs::stored(Sees::Stored), overall::of(&journal::acts(Sees::Stored)))
-    });
+    let (stored, overall) =
+        user::with_rights_of(user::extension_owner(), || (runs::stored(Sees::Stored), overall::as_seen(Sees::Stored)));
     let Some(stored) = stored.into_iter().find(|stored| stored.id == run) else {
         Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("there is no run {run}"))
             .hint("Recorded runs: SELECT run, history, finished, verdict FROM seal.verification.")

@@ -10,7 +10,7 @@ use crate::pg::{spi, user};
 use crate::record::definition::Definition;
 use crate::record::live::LiveDefinition;
 use crate::record::registry::{self, Registration};
-use crate::record::{columns, journal, journaled};
+use crate::record::{columns, journaled};
 use crate::schedule;
 use crate::seal::{heads, newest_anchor};
 use crate::settings;
@@ -57,7 +57,7 @@ pub fn lines() -> Vec<StatusLine> {
     user::with_rights_of(user::extension_owner(), || {
         let attached: Vec<_> = registry::registrations().into_iter().filter(|row| row.is_attached()).collect();
         let mut recorded = runs::of(&attached.iter().map(|row| row.history).collect::<Vec<_>>());
-        let journaled = journaled::histories(&journal::acts(Sees::Stored));
+        let journaled = journaled::as_seen(Sees::Stored);
         attached
             .into_iter()
             .map(|row| {

@@ -7,7 +7,7 @@ use crate::record::anchor::{self, Heads};
 use crate::record::definition::{self, Attachment};
 use crate::record::identity::in_anchors;
 use crate::record::witness::{self, Seen};
-use crate::record::{journal, journaled, registry};
+use crate::record::{journaled, registry};
 use pgseal_chain::{Finding, Head, HistoryId, Kind, Mac, WitnessLine};
 
 /// What a line has to say about one history.
@@ -82,7 +82,7 @@ fn check_now(line: &WitnessLine) -> Answer {
         lost => return not_contained(describe(line, &lost)),
     };
     let registrations = registry::registrations();
-    let histories = journaled::histories(&journal::acts(Sees::Snapshot));
+    let histories = journaled::as_seen(Sees::Snapshot);
     let is_pruned = |history: HistoryId, chain: &str, position| {
         let cut = histories.get(&history).and_then(|journaled| journaled.cuts.get(chain));
         cut.is_some_and(|cut| position <= cut.position)
