@@ -145,7 +145,7 @@ def test_a_cancel_ends_it_at_once(alerting: Cluster, fresh: Database) -> None:
 
 
 def test_a_shutdown_ends_it_at_once(own_cluster: Servers) -> None:
-    server = own_cluster()
+    server = own_cluster({"max_worker_processes": 1})  # no worker sends it first
     db = server.createdb()
     db.run("CREATE EXTENSION pgseal")
     prepare(db)

@@ -77,7 +77,7 @@ def test_a_crowd_of_writers(db: Database, clock: Clock) -> None:
 
     def beside() -> None:
         nonlocal pruned
-        clock.forward(days=200)
+        clock.forward(days=400)
         run = prune(db)
         assert (run["verdict"] in ("intact", "nothing_sealed"), run["findings"]) == (True, 0), run
         pruned += run["pruned"]
