@@ -130,10 +130,24 @@ impl HistoryKeys {
         RecordKey(self.expand(&[b"pgseal record"]))
     }
 
+    /// The key under which the entries of one census are hashed.
+    pub(crate) fn census_terms_key(&self, nonce: &[u8; 16]) -> Zeroizing<[u8; 16]> {
+        self.expand_bytes(&[b"pgseal census terms", nonce])
+    }
+
+    /// The key that authenticates the tallies of one census.
+    pub(crate) fn census_tallies_key(&self, nonce: &[u8; 16]) -> RecordKey {
+        RecordKey(self.expand(&[b"pgseal census tallies", nonce]))
+    }
+
     fn expand(&self, info: &[&[u8]]) -> Hmac<Sha256> {
-        let mut key = Zeroizing::new([0; 32]);
-        self.0.expand_multi_info(info, key.as_mut()).expect("32 bytes are a single block of HKDF-SHA-256");
-        keyed(key.as_ref())
+        keyed(self.expand_bytes::<32>(info).as_ref())
+    }
+
+    fn expand_bytes<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+        let mut key = Zeroizing::new([0; N]);
+        self.0.expand_multi_info(info, key.as_mut()).expect("at most a single block of HKDF-SHA-256");
+        key
     }
 }
 

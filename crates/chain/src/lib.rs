@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod census;
 mod chain_name;
 mod entry;
 mod finding;
@@ -15,6 +16,7 @@ mod record;
 mod witness;
 
 pub use audit::{Audit, ChainSum, RunSecret};
+pub use census::{Census, CensusKey, Commitment, MAX_TALLIES};
 pub use chain_name::{ChainName, Origin, tag, valid_node_name};
 pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
 pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};

@@ -1,0 +1,254 @@
+//! How many entries each tenant has in each chain, and by a keyed sum which ones.
+//!
+//! Each entry's position and mac are hashed under a key that is derived for one census; the hashes
+//! are added up by chain and tenant, so that entries can be counted in any order, by any number of
+//! workers, and taken out again. The sums themselves are never stored: what a [`Commitment`] holds is
+//! a count and a mac over count and sum.
+
+mod encoding;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use siphasher::sip128::SipHasher24;
+use subtle::ConstantTimeEq;
+
+use crate::entry::Mac;
+use crate::keys::{HistoryId, HistoryKeys, RecordKey};
+
+/// The most tallies, one for each tenant in each chain, that a census holds.
+pub const MAX_TALLIES: usize = 100_000;
+
+/// The key of one census, derived from the history's keys and a number that is drawn for it.
+#[derive(Clone)]
+pub struct CensusKey {
+    history: HistoryId,
+    terms: SipHasher24,
+    tallies: RecordKey,
+}
+
+impl CensusKey {
+    /// `nonce` is random, and stored with the census.
+    #[must_use]
+    pub fn derive(keys: &HistoryKeys, history: HistoryId, nonce: &[u8; 16]) -> Self {
+        let terms = keys.census_terms_key(nonce);
+        Self { history, terms: SipHasher24::new_with_key(&terms), tallies: keys.census_tallies_key(nonce) }
+    }
+
+    fn term(&self, position: u64, mac: &Mac) -> u128 {
+        let mut entry = [0; 40];
+        entry[..8].copy_from_slice(&position.to_be_bytes());
+        entry[8..].copy_from_slice(mac);
+        self.terms.hash(&entry).as_u128()
+    }
+
+    fn commit(&self, chain: &[u8], tenant: Option<&[u8]>, tally: Tally) -> Mac {
+        self.tallies.mac(
+            "census",
+            self.history,
+            chain,
+            &[tenant, Some(&tally.entries.to_be_bytes()), Some(&tally.sum.to_be_bytes())],
+        )
+    }
+}
+
+impl fmt::Debug for CensusKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CensusKey")
+    }
+}
+
+/// What is kept of one tenant's entries in one chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commitment {
+    /// `None`: the entries without a tenant.
+    pub tenant: Option<Vec<u8>>,
+    /// How many there are.
+    pub entries: u64,
+    /// Over the count and the sum of exactly these entries.
+    pub mac: Mac,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    entries: u64,
+    sum: u128,
+}
+
+impl Tally {
+    fn add(&mut self, more: Self) {
+        self.entries = self.entries.saturating_add(more.entries);
+        self.sum = self.sum.wrapping_add(more.sum);
+    }
+}
+
+#[derive(Clone, Default)]
+struct Tallies {
+    none: Tally,
+    by_tenant: HashMap<Vec<u8>, Tally>,
+}
+
+impl Tallies {
+    fn of(&mut self, tenant: Option<&[u8]>) -> Option<&mut Tally> {
+        match tenant {
+            None => Some(&mut self.none),
+            Some(tenant) => self.by_tenant.get_mut(tenant),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Option<&[u8]>, Tally)> {
+        let named = self.by_tenant.iter().map(|(tenant, tally)| (Some(tenant.as_slice()), *tally));
+        std::iter::once((None, self.none)).chain(named).filter(|(_, tally)| tally.entries > 0)
+    }
+}
+
+/// The tallies of some entries.
+#[derive(Clone)]
+pub struct Census {
+    key: CensusKey,
+    names: Vec<Vec<u8>>,
+    chains: Vec<Tallies>,
+    index: HashMap<Vec<u8>, usize>,
+    last: usize,
+    tallies: usize,
+    overflown: bool,
+}
+
+impl Census {
+    /// A census of nobody.
+    #[must_use]
+    pub fn new(key: CensusKey) -> Self {
+        Self {
+            key,
+            names: Vec::new(),
+            chains: Vec::new(),
+            index: HashMap::new(),
+            last: 0,
+            tallies: 0,
+            overflown: false,
+        }
+    }
+
+    /// Counts an entry whose mac was found valid.
+    pub fn add(&mut self, chain: &[u8], tenant: Option<&[u8]>, position: u64, mac: &Mac) {
+        let tally = Tally { entries: 1, sum: self.key.term(position, mac) };
+        self.add_tally(chain, tenant, tally);
+    }
+
+    /// Takes out an entry that was counted; `false` if there is none left that it could be.
+    #[must_use]
+    pub fn remove(&mut self, chain: &[u8], tenant: Option<&[u8]>, position: u64, mac: &Mac) -> bool {
+        let term = self.key.term(position, mac);
+        let tallies = self.find(chain).map(|place| &mut self.chains[place]);
+        match tallies.and_then(|tallies| tallies.of(tenant)).filter(|tally| tally.entries > 0) {
+            Some(tally) => {
+                tally.entries -= 1;
+                tally.sum = tally.sum.wrapping_sub(term);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes over what another worker has counted under the same key.
+    pub fn merge(&mut self, other: &Self) {
+        self.overflown |= other.overflown;
+        for (chain, tallies) in other.names.iter().zip(&other.chains) {
+            for (tenant, tally) in tallies.all() {
+                self.add_tally(chain, tenant, tally);
+            }
+        }
+    }
+
+    /// Whether all that was added is in it: not if there were more than [`MAX_TALLIES`].
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.overflown
+    }
+
+    /// How many entries of a chain it counts.
+    #[must_use]
+    pub fn entries(&self, chain: &[u8]) -> u64 {
+        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
+        tallies.map_or(0, |tallies| tallies.all().map(|(_, tally)| tally.entries).sum())
+    }
+
+    /// What is to be kept of a chain's tenants, in their order.
+    #[must_use]
+    pub fn commitments(&self, chain: &[u8]) -> Vec<Commitment> {
+        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
+        let all = tallies.into_iter().flat_map(Tallies::all);
+        let commit = |(tenant, tally): (Option<&[u8]>, Tally)| Commitment {
+            tenant: tenant.map(<[u8]>::to_vec),
+            entries: tally.entries,
+            mac: self.key.commit(chain, tenant, tally),
+        };
+        let mut commitments: Vec<Commitment> = all.map(commit).collect();
+        commitments.sort_unstable_by(|a, b| a.tenant.cmp(&b.tenant));
+        commitments
+    }
+
+    /// Whether the entries of this tenant in this chain are exactly those of the commitment; without
+    /// one, whether there are none.
+    #[must_use]
+    pub fn fits(&self, chain: &[u8], tenant: Option<&[u8]>, commitment: Option<&Commitment>) -> bool {
+        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
+        let mut of_tenant = tallies.into_iter().flat_map(Tallies::all).filter(|(of, _)| *of == tenant);
+        match (of_tenant.next(), commitment) {
+            (None, None) => true,
+            (Some((_, tally)), Some(commitment)) => {
+                tally.entries == commitment.entries
+                    && self.key.commit(chain, tenant, tally).ct_eq(&commitment.mac).into()
+            }
+            _ => false,
+        }
+    }
+
+    fn add_tally(&mut self, chain: &[u8], tenant: Option<&[u8]>, more: Tally) {
+        if self.overflown {
+            return;
+        }
+        let place = self.find(chain).unwrap_or_else(|| self.insert(chain));
+        self.last = place;
+        if let Some(tally) = self.chains[place].of(tenant) {
+            tally.add(more);
+        } else if self.tallies == MAX_TALLIES {
+            self.overflow();
+        } else if let Some(tenant) = tenant {
+            self.tallies += 1;
+            self.chains[place].by_tenant.insert(tenant.to_vec(), more);
+        }
+    }
+
+    fn overflow(&mut self) {
+        self.overflown = true;
+        self.names = Vec::new();
+        self.chains = Vec::new();
+        self.index = HashMap::new();
+    }
+
+    fn find(&self, chain: &[u8]) -> Option<usize> {
+        match self.names.get(self.last) {
+            Some(name) if name == chain => Some(self.last),
+            _ => self.index.get(chain).copied(),
+        }
+    }
+
+    fn insert(&mut self, chain: &[u8]) -> usize {
+        let place = self.names.len();
+        self.names.push(chain.to_vec());
+        self.chains.push(Tallies::default());
+        self.index.insert(chain.to_vec(), place);
+        place
+    }
+}
+
+impl fmt::Debug for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Census")
+            .field("chains", &self.names.len())
+            .field("tallies", &self.tallies)
+            .field("overflown", &self.overflown)
+            .finish_non_exhaustive()
+    }
+}
