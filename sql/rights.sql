@@ -9,6 +9,7 @@ GRANT USAGE ON SCHEMA seal TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- Auditors verify. They need no right on the histories themselves.
 GRANT EXECUTE ON FUNCTION seal.verify_history(text, regclass, text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.verify_since_checkpoint(regclass) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.findings(text, regclass, bigint) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.is_intact(text, regclass) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_witness(text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
@@ -19,7 +20,7 @@ GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operato
 GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- A monitoring system reads numbers and names of histories, nothing else.
 GRANT USAGE ON SCHEMA seal TO pg_monitor;

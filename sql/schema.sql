@@ -70,7 +70,7 @@ COMMENT ON TABLE seal.journal IS
 'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
 Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
 COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
-COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut, clock or schedule.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut, clock, checkpoint or schedule.';
 COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
 COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
 
@@ -106,8 +106,17 @@ CREATE INDEX ON seal.run ((record ->> 'history_id'), id)
 CREATE SEQUENCE seal.run_id;
 COMMENT ON SEQUENCE seal.run_id IS 'Numbers of runs; a gap is a run that was rolled back.';
 
+CREATE TABLE seal.checkpoint (
+    history_id uuid PRIMARY KEY,
+    record     jsonb NOT NULL
+);
+COMMENT ON TABLE seal.checkpoint IS
+'Up to where each history was verified by the last run that found it intact: by chain position and signature, and how many entries each tenant has there. The journal has the digest of each record. Written by pgseal only.
+Example: SELECT record -> ''run'' AS run, record -> ''chains'' AS chains FROM seal.checkpoint;';
+
 SELECT pg_catalog.pg_extension_config_dump('seal.journal', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.run', '');
+SELECT pg_catalog.pg_extension_config_dump('seal.checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.run_id', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.anchor', '');
 SELECT pg_catalog.pg_extension_config_dump('seal.history', '');

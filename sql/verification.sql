@@ -39,10 +39,22 @@ CREATE FUNCTION seal.verify_history(tenant text DEFAULT NULL, history regclass D
 COMMENT ON FUNCTION seal.verify_history(text, regclass, text) IS
 'Verifies histories and answers with one row per history and node, never with none. Deletes nothing.
 verdict: intact, intact_in_window, tampered, unverifiable or nothing_sealed (which is not a success).
-tenant: count the entries of one tenant and report what concerns it; the whole history is verified all the same.
+tenant: count the entries of one tenant and report what concerns it. Where a run has left a checkpoint, only these and what was sealed since are read, see basis; otherwise the whole history.
 Examples: SELECT * FROM seal.verify_history();
           SELECT verdict, entries, next_step FROM seal.verify_history(''acme'');
           SELECT * FROM seal.verify_history(history => ''public.history'');';
+
+CREATE FUNCTION seal.verify_since_checkpoint(history regclass DEFAULT NULL)
+    RETURNS TABLE (verdict text, history text, node text, entries bigint,
+                   first_sealed_at timestamp with time zone, last_sealed_at timestamp with time zone,
+                   window_start timestamp with time zone, findings bigint, findings_new bigint,
+                   findings_before_window bigint, basis text, next_step text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off SET row_security = off SET jit = off
+    AS 'MODULE_PATHNAME', 'verify_since_checkpoint_wrapper';
+COMMENT ON FUNCTION seal.verify_since_checkpoint(regclass) IS
+'Verifies what was sealed since the newest checkpoint of each history, for frequent checks; entries counts these only.
+A change to what the checkpoint has is not seen here but by verify_history() and by the next recorded run; basis says so. Without a checkpoint, or if anything is wrong, the whole history is verified. Checkpoints are made by runs: seal.verify_and_prune() or a schedule.
+Example: SELECT verdict, entries, basis FROM seal.verify_since_checkpoint(''public.history'');';
 
 CREATE FUNCTION seal.findings(tenant text DEFAULT NULL, history regclass DEFAULT NULL, run bigint DEFAULT NULL)
     RETURNS TABLE (history text, chain text, "position" bigint, last_position bigint, kind text, in_window boolean,

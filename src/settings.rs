@@ -31,6 +31,8 @@ static WITNESS_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CStrin
 static WITNESS_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
 /// `pgseal.schedule`: when histories are verified by themselves.
 static SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.checkpoint_interval`, seconds; 0: no checks between runs.
+static CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// `pgseal.schedule_timezone`: whose clocks that means.
 static SCHEDULE_TIMEZONE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
@@ -163,6 +165,16 @@ pub fn init() {
         c"A name of the IANA database; empty: that of log_timezone.",
         &SCHEDULE_TIMEZONE,
     );
+    GucRegistry::define_int_guc(
+        c"pgseal.checkpoint_interval",
+        c"How often every history is verified from its newest checkpoint on.",
+        c"0: never. Only runs (pgseal.schedule, seal.verify_and_prune) verify everything, and make checkpoints.",
+        &CHECKPOINT_INTERVAL,
+        0,
+        86_400,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
     alert::init();
     pg::settings::reserve_prefix(c"pgseal");
 }
@@ -206,6 +218,12 @@ pub fn witness_command() -> Option<String> {
 
 pub fn witness_interval() -> Duration {
     Duration::from_secs(WITNESS_INTERVAL.get().max(0) as u64)
+}
+
+/// How often histories are verified from their checkpoints on; `None`: never.
+pub fn checkpoint_interval() -> Option<Duration> {
+    let seconds = u64::try_from(CHECKPOINT_INTERVAL.get()).unwrap_or(0);
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// `pgseal.schedule` as it is written; `None` where nothing is scheduled.

@@ -13,6 +13,10 @@ pub struct TypeOid;
 impl TypeOid {
     /// A row's place in its table.
     pub const TID: u32 = 27;
+    pub const INT2: u32 = 21;
+    pub const BPCHAR: u32 = 1042;
+    pub const VARCHAR: u32 = 1043;
+    pub const UUID: u32 = 2950;
     pub const BYTEA: u32 = 17;
     pub const INT8: u32 = 20;
     pub const INT4: u32 = 23;

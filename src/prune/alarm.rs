@@ -7,7 +7,7 @@ use crate::pg::{clock, spi};
 use crate::record::runs::How;
 use crate::verify::acknowledge;
 use crate::verify::locate::RowKey;
-use crate::verify::run::Outcome;
+use crate::verify::outcome::Outcome;
 use pgseal_chain::{Finding, Verdict};
 use serde_json::json;
 use std::fmt::Write;

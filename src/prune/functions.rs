@@ -69,14 +69,12 @@ fn verify_and_prune(
 }
 
 fn remove(recorded: &mut Recorded) -> BTreeMap<String, Span> {
-    let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return BTreeMap::new() };
-    match run::prune(run, plan, u64::MAX) {
-        Ok(removed) => removed,
-        Err(obstacle) => {
-            recorded.plan = Err(obstacle.as_str().to_owned().into());
-            BTreeMap::new()
-        }
-    }
+    let removed = recorded.prune(u64::MAX).unwrap_or_else(|obstacle| {
+        recorded.plan = Err(obstacle.as_str().to_owned().into());
+        BTreeMap::new()
+    });
+    recorded.leave_checkpoint();
+    removed
 }
 
 /// First and last position by chain.

@@ -6,6 +6,7 @@ use super::plan::{Part, Plan};
 use crate::admin;
 use crate::pg::error::OrRaise;
 use crate::pg::{relation, snapshot, spi, user};
+use crate::record::checkpoint::Draft;
 use crate::record::cut::{Cut, Span};
 use crate::record::journal::{self, Act, Note};
 use crate::record::live;
@@ -77,14 +78,14 @@ fn ended_before(root: u32, window_start: i64) -> Option<BTreeSet<u32>> {
 
 /// Drops the plan's partitions, moves its cuts, and says what went; `None`: they are in use. No other
 /// session can change the partitions from before they are checked once more until they are gone.
-pub fn remove(plan: &mut Plan) -> Option<BTreeMap<String, Span>> {
+pub fn remove(plan: &mut Plan, draft: Option<&mut Draft>) -> Option<BTreeMap<String, Span>> {
     let tables: Vec<String> = plan.partitions.iter().map(|table| relation::name_of(*table)).collect();
     let before = live::of_history(plan.relation);
     let removed = user::with_rights_of(user::extension_owner(), || {
         if !lock(&tables, "SHARE") {
             return None;
         }
-        let removed = snapshot::with_fresh(|| check(plan)).or_raise();
+        let removed = snapshot::with_fresh(|| check(plan, draft)).or_raise();
         drop_tables(&plan.partitions).then_some(removed)
     })?;
     let changes = live::difference(&before, &live::of_history(plan.relation));
@@ -108,7 +109,7 @@ fn lock(tables: &[String], mode: &str) -> bool {
 }
 
 /// Whether these tables hold exactly what is between the cuts and the targets.
-fn check(plan: &Plan) -> Result<BTreeMap<String, Span>, PruneError> {
+fn check(plan: &Plan, draft: Option<&mut Draft>) -> Result<BTreeMap<String, Span>, PruneError> {
     let table = relation::name_of(plan.relation);
     let changed = |chain: &str, what: &str| PruneError::Changed {
         table: table.clone(),
@@ -118,9 +119,13 @@ fn check(plan: &Plan) -> Result<BTreeMap<String, Span>, PruneError> {
     if plan.partitions.iter().any(|partition| relation::root_of(*partition) != plan.relation) {
         return Err(changed("of any name", "a partition was detached"));
     }
-    let Some(audit) = run::audit_parts(plan.relation, &plan.partitions) else {
+    let census = draft.as_ref().map(|draft| draft.id.clone());
+    let Some((audit, counted)) = run::audit_parts(plan.history, plan.relation, &plan.partitions, census) else {
         return Err(changed("of any name", "an entry of a partition is not authentic"));
     };
+    if let (Some(draft), Some(counted)) = (draft, counted) {
+        draft.leave_out(&counted);
+    }
     let mut removed = BTreeMap::new();
     for (chain, sum) in audit.chains() {
         let name = String::from_utf8_lossy(chain).into_owned();

@@ -12,7 +12,7 @@ use crate::record::journaled::{Hold, Journaled};
 use crate::record::{journaled, overall, timekeeping};
 use crate::seal::plan::chain_prefix;
 use crate::verify::acknowledge;
-use crate::verify::run::{Outcome, Subject};
+use crate::verify::outcome::{Outcome, Subject};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, Verdict};
 use std::collections::{BTreeMap, BTreeSet};

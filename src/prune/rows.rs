@@ -7,12 +7,14 @@ use crate::pg::error::OrRaise;
 use crate::pg::row::Row;
 use crate::pg::settings::PinnedPath;
 use crate::pg::{relation, server, spi, user};
+use crate::record::checkpoint::Draft;
 use crate::record::columns::{self, SealPlaces};
 use crate::record::cut::{Cut, Span};
 use crate::record::definition::Definition;
 use crate::record::registry;
 use crate::seal::guard::{self, Pruned};
-use crate::verify::entry::{EntryChecker, Judgement, Scratch};
+use crate::verify::entry::{EntryChecker, Judgement, Scratch, TenantColumn};
+use crate::verify::pass;
 use pgseal_chain::{GENESIS, Mac};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -28,11 +30,12 @@ const REST: u32 = 2;
 struct Gone {
     position: u64,
     prev: Mac,
+    tenant: Option<Vec<u8>>,
     cut: Cut,
 }
 
 /// Deletes up to about `limit` entries, moves the plan's cuts, and says what went.
-pub fn remove(plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
+pub fn remove(plan: &mut Plan, mut draft: Option<&mut Draft>, limit: u64) -> BTreeMap<String, Span> {
     let mut removed: BTreeMap<String, Span> = BTreeMap::new();
     let mut left = limit;
     let table = relation::name_of(plan.relation);
@@ -51,6 +54,9 @@ pub fn remove(plan: &mut Plan, limit: u64) -> BTreeMap<String, Span> {
             let gone = guard::while_pruning(pruned, || {
                 user::with_rights_of(owner, || query.delete(&chain, first, last, plan.window_start))
             });
+            if let (Some(draft), Ok(gone)) = (&mut draft, &gone) {
+                gone.iter().for_each(|gone| draft.leave_out_one(&chain, gone.tenant.as_deref(), &gone.cut));
+            }
             let cut = gone.and_then(|gone| follow(before, first, last, gone));
             let changed = |what| PruneError::Changed { table: table.clone(), chain: chain.clone(), what };
             let cut = cut.map_err(changed).or_raise();
@@ -68,6 +74,7 @@ struct Query {
     table: String,
     columns: String,
     checker: EntryChecker,
+    tenant: Option<TenantColumn>,
 }
 
 impl Query {
@@ -80,6 +87,7 @@ impl Query {
         }
         Query {
             table: table.to_owned(),
+            tenant: pass::tenant_column_name(definition).and_then(|name| TenantColumn::find(&name, &places)),
             columns: seal.into_iter().chain(names).map(|name| format!("h.{name}")).collect::<Vec<_>>().join(", "),
             checker: EntryChecker::new(definition, &places, SealPlaces::consecutive(0)),
         }
@@ -113,7 +121,9 @@ impl Query {
             return Err(format!("entry {} is inside the window", seal.position));
         }
         let cut = Cut { position: seal.position, mac: seal.mac, sealed_at: seal.sealed_at, epoch: seal.epoch };
-        Ok(Gone { position: seal.position, prev: seal.prev, cut })
+        let has_tenant = self.tenant.as_ref().is_some_and(|column| column.write(row, &mut scratch.tenant));
+        let tenant = has_tenant.then(|| scratch.tenant.clone());
+        Ok(Gone { position: seal.position, prev: seal.prev, tenant, cut })
     }
 }
 

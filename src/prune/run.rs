@@ -7,6 +7,7 @@ use crate::alert::{self, message::one_line};
 use crate::key::KeyFault;
 use crate::pg::error::Report;
 use crate::pg::{clock, relation, server, spi};
+use crate::record::checkpoint::{self, Draft};
 use crate::record::cut::{self, Span};
 use crate::record::identity::uuid_text;
 use crate::record::journal::{self, Act, Note};
@@ -16,7 +17,8 @@ use crate::schedule::exclusive;
 use crate::verify::acknowledge;
 use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
-use crate::verify::run::Outcome;
+use crate::verify::outcome::Outcome;
+use crate::verify::run::Scope;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
 use serde_json::{Value, json};
@@ -61,6 +63,8 @@ pub struct Recorded {
     pub window_start: Option<i64>,
     /// What may be deleted now, or why nothing is.
     pub plan: Result<Plan, Kept>,
+    /// What a checkpoint is made of when everything that may go is gone.
+    draft: Option<(Draft, HistoryId)>,
 }
 
 /// Verifies what is asked and records it, one run for each history, unless `dry`. Raises where a
@@ -75,23 +79,40 @@ pub fn verify(asked: Option<u32>, dry: bool) -> Vec<Recorded> {
         exclusive::hold_until_transaction_end(history.relation);
     }
     let started = clock::now();
-    let question = Question { tenant: None, history: asked, witness: None };
+    let scope = if dry { Scope::Needed } else { Scope::Whole };
+    let question = Question { tenant: None, history: asked, witness: None, scope };
     let outcomes = question.outcomes();
     let asked = Asked { how: How::Manual, history: None, started, dry };
-    outcomes.iter().map(|outcome| judge(&question, outcome, asked)).collect()
+    outcomes.into_iter().map(|outcome| judge(&question, outcome, asked)).collect()
 }
 
 /// Verifies a history because its schedule says so, and records that. Nobody else runs it.
 pub fn verify_scheduled(history: HistoryId) -> Recorded {
     let started = clock::now();
-    let Some(row) = registry::registrations().into_iter().find(|row| row.history == history) else {
-        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "its row was removed from seal.history").raise()
-    };
-    let question = Question { tenant: None, history: Some(row.relation), witness: None };
+    let question = about(history, Scope::Whole);
     let Some(outcome) = question.outcomes().into_iter().next() else {
         Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "it was detached meanwhile").raise()
     };
-    judge(&question, &outcome, Asked { how: How::Schedule, history: Some(history), started, dry: false })
+    judge(&question, outcome, Asked { how: How::Schedule, history: Some(history), started, dry: false })
+}
+
+/// Verifies what was sealed in a history since its newest checkpoint. Records that only if it found something,
+/// and something else than the newest recorded run.
+pub fn verify_since(history: HistoryId) {
+    let started = clock::now();
+    let question = about(history, Scope::Since);
+    let Some(outcome) = question.outcomes().into_iter().next() else { return };
+    let found = found(&outcome);
+    if outcome.findings.total > 0 && runs::newest_found(history) != Some(Value::Array(found)) {
+        judge(&question, outcome, Asked { how: How::Check, history: Some(history), started, dry: false });
+    }
+}
+
+fn about(history: HistoryId, scope: Scope) -> Question<'static> {
+    let Some(row) = registry::registrations().into_iter().find(|row| row.history == history) else {
+        Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "its row was removed from seal.history").raise()
+    };
+    Question { tenant: None, history: Some(row.relation), witness: None, scope }
 }
 
 /// How a run came about.
@@ -105,8 +126,11 @@ struct Asked {
     dry: bool,
 }
 
-fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
+fn judge(question: &Question<'_>, mut outcome: Outcome, asked: Asked) -> Recorded {
+    let draft = outcome.draft.take();
+    let outcome = &outcome;
     let verdict = question.verdict(outcome);
+    let draft = draft.filter(|_| verdict == Verdict::Intact);
     let recorded = Recorded {
         run: None,
         history: outcome.table.clone(),
@@ -116,6 +140,7 @@ fn judge(question: &Question<'_>, outcome: &Outcome, asked: Asked) -> Recorded {
         findings_new: outcome.findings.total - acknowledge::count(outcome),
         window_start: outcome.window_start,
         plan: plan::of(outcome, verdict),
+        draft: draft.zip(outcome.subject.as_ref().map(|subject| subject.history)),
     };
     if asked.dry {
         return recorded;
@@ -151,7 +176,6 @@ fn other_key(outcome: &Outcome) -> Option<PruneError> {
 
 fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
     let who = spi::value(spi::execute("SELECT pg_catalog.session_user()"));
-    let found: Vec<Value> = outcome.findings.list.iter().take(MAX_RECORDED).map(finding).collect();
     let history = asked.history.or(outcome.subject.as_ref().map(|subject| subject.history));
     let record = json!({
         "history": outcome.table,
@@ -167,7 +191,7 @@ fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
         "findings_before_window": outcome.findings.before_window,
         "window_months": outcome.subject.as_ref().and_then(|subject| subject.window_months),
         "window_start": outcome.window_start,
-        "found": found,
+        "found": found(outcome),
         "keys": outcome.subject.as_ref().map(|subject| subject.keys.clone()).unwrap_or_default(),
         "basis": outcome.basis,
         "not_pruned": recorded.plan.as_ref().err().map(|kept| &kept.sentence),
@@ -175,6 +199,11 @@ fn record(outcome: &Outcome, recorded: &Recorded, asked: Asked) -> i64 {
         "version": env!("CARGO_PKG_VERSION"),
     });
     runs::record(history, &outcome.table, &record, asked.how, recorded.verdict.as_str(), asked.started)
+}
+
+/// The findings as they are recorded.
+fn found(outcome: &Outcome) -> Vec<Value> {
+    outcome.findings.list.iter().take(MAX_RECORDED).map(finding).collect()
 }
 
 fn finding(finding: &Finding<RowKey>) -> Value {
@@ -195,25 +224,41 @@ fn finding(finding: &Finding<RowKey>) -> Value {
 /// Deletes a part of what the run allows to delete; whether nothing is left to do. For several transactions,
 /// each with its cut.
 pub fn prune_some(recorded: &mut Recorded) -> bool {
-    let (Some(run), Ok(plan)) = (recorded.run, &mut recorded.plan) else { return true };
-    let is_over = match prune(run, plan, PART) {
-        Ok(removed) => removed.is_empty() || plan.is_done(),
+    let is_over = match recorded.prune(PART) {
+        Ok(removed) => removed.is_empty() || recorded.plan.as_ref().is_ok_and(Plan::is_done),
         Err(obstacle) => {
-            let what = format!("run {run} of {} left entries that it might have pruned", one_line(&recorded.history));
+            let what = format!("a run of {} left entries that it might have pruned", one_line(&recorded.history));
             Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, what)
                 .detail(format!("Reason: {}.", obstacle.as_str()))
                 .log();
             true
         }
     };
-    if is_over && recorded.findings == 0 {
-        anchors::remove_if_unneeded(run);
+    if is_over {
+        recorded.leave_checkpoint();
+        if let Some(run) = recorded.run.filter(|_| recorded.findings == 0) {
+            anchors::remove_if_unneeded(run);
+        }
     }
     is_over
 }
 
-/// Deletes up to about `limit` entries and journals the cuts; says what went.
-pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
+impl Recorded {
+    /// Deletes up to about `limit` entries and journals the cuts; says what went.
+    pub fn prune(&mut self, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
+        let (Some(run), Ok(plan)) = (self.run, &mut self.plan) else { return Ok(BTreeMap::new()) };
+        prune(run, plan, self.draft.as_mut().map(|(draft, _)| draft), limit)
+    }
+
+    /// Stores what the run verified and did not prune. The last step of a run.
+    pub fn leave_checkpoint(&mut self) {
+        if let (Some(run), Some((draft, history))) = (self.run, self.draft.take()) {
+            checkpoint::store(draft, history, &self.history, run);
+        }
+    }
+}
+
+fn prune(run: i64, plan: &mut Plan, draft: Option<&mut Draft>, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
     // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
     exclusive::keep_settings(plan.relation);
     // Likewise whoever detaches it, or takes a partition out of it.
@@ -221,8 +266,8 @@ pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Result<BTreeMap<String, S
         return Err(Obstacle::Changed);
     }
     let removed = match plan.partitions.is_empty() {
-        true => rows::remove(plan, limit),
-        false => partitions::remove(plan).ok_or(Obstacle::InUse)?,
+        true => rows::remove(plan, draft, limit),
+        false => partitions::remove(plan, draft).ok_or(Obstacle::InUse)?,
     };
     if !removed.is_empty() {
         let table = relation::name_of(plan.relation);

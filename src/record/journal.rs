@@ -49,11 +49,13 @@ pub enum Act {
     Cut,
     /// What the clock did was accepted.
     Clock,
+    /// A run left a checkpoint.
+    Checkpoint,
     /// A history got a schedule of its own, or follows `pgseal.schedule` again.
     Schedule,
 }
 
-const ACTS: [Act; 12] = [
+const ACTS: [Act; 13] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -65,6 +67,7 @@ const ACTS: [Act; 12] = [
     Act::Verify,
     Act::Cut,
     Act::Clock,
+    Act::Checkpoint,
     Act::Schedule,
 ];
 
@@ -82,6 +85,7 @@ impl Act {
             Act::Verify => "verify",
             Act::Cut => "cut",
             Act::Clock => "clock",
+            Act::Checkpoint => "checkpoint",
             Act::Schedule => "schedule",
         }
     }

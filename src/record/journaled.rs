@@ -5,6 +5,7 @@ use super::journal::{self, Act, Entry};
 use super::live::LiveDefinition;
 use super::registry::{Registration, StoredEpoch};
 use crate::pg::snapshot::Sees;
+use crate::record::checkpoint;
 use crate::record::cut::{self, Cut};
 use crate::record::epoch;
 use crate::record::runs::How;
@@ -51,6 +52,8 @@ pub struct Journaled {
     pub earlier: Vec<String>,
     /// The last pruned entry of each chain.
     pub cuts: BTreeMap<String, Cut>,
+    /// Of its newest checkpoint.
+    pub checkpoint: Option<checkpoint::Mention>,
     /// What must not be pruned: the entries of a tenant, or of everybody.
     pub holds: BTreeMap<Option<String>, Hold>,
 }
@@ -140,6 +143,7 @@ impl Journaled {
             Act::Release => {
                 self.holds.remove(&text(&details["tenant"]));
             }
+            Act::Checkpoint => self.checkpoint = checkpoint::Mention::parse(&details),
             Act::Cut => cut::take_over(&mut self.cuts, &details["chains"]),
             Act::Schedule => {
                 self.schedule = text(&details["schedule"]);

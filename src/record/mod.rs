@@ -2,6 +2,7 @@
 
 pub mod anchor;
 pub mod changes;
+pub mod checkpoint;
 pub mod columns;
 pub mod cut;
 pub mod definition;

@@ -1,6 +1,7 @@
 //! Recorded runs: what each scheduled or asked-for verification came to. The journal has the digest
 //! of each record.
 
+use super::identity::uuid_text;
 use super::journal::{self, Act, Note};
 use super::overall::Overall;
 use super::tables::Table;
@@ -16,6 +17,8 @@ use sha2::{Digest, Sha256};
 pub enum How {
     Manual,
     Schedule,
+    /// By a check since the checkpoint that found something.
+    Check,
 }
 
 impl How {
@@ -23,6 +26,7 @@ impl How {
         match self {
             How::Manual => "manual",
             How::Schedule => "schedule",
+            How::Check => "check",
         }
     }
 }
@@ -88,6 +92,14 @@ pub fn record(history: Option<HistoryId>, table: &str, record: &Value, how: How,
         }),
     });
     run.id
+}
+
+/// What the newest recorded run of a history has found.
+pub fn newest_found(history: HistoryId) -> Option<Value> {
+    let id = json!(uuid_text(&history.0));
+    let runs = stored(Sees::Stored).into_iter().rev();
+    let mut records = runs.filter_map(|run| serde_json::from_str::<Value>(&run.record).ok());
+    records.find(|record| record["history_id"] == id).map(|mut record| record["found"].take())
 }
 
 /// Sentences on runs that are not as they were recorded.

@@ -5,7 +5,7 @@ use crate::pg::relation::Relation;
 use crate::pg::scan;
 use std::ffi::CStr;
 
-/// One of the five tables.
+/// One of these tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     History,
@@ -13,9 +13,10 @@ pub enum Table {
     Journal,
     Anchor,
     Run,
+    Checkpoint,
 }
 
-const ALL: [Table; 5] = [Table::History, Table::Epoch, Table::Journal, Table::Anchor, Table::Run];
+const ALL: [Table; 6] = [Table::History, Table::Epoch, Table::Journal, Table::Anchor, Table::Run, Table::Checkpoint];
 
 const TIME: &str = "timestamp with time zone";
 
@@ -27,6 +28,7 @@ impl Table {
             Table::Journal => c"journal",
             Table::Anchor => c"anchor",
             Table::Run => c"run",
+            Table::Checkpoint => c"checkpoint",
         }
     }
 
@@ -76,6 +78,7 @@ impl Table {
                 ("mac", "bytea"),
             ],
             Table::Run => &[("id", "bigint"), ("record", "jsonb")],
+            Table::Checkpoint => &[("history_id", "uuid"), ("record", "jsonb")],
         }
     }
 
@@ -100,7 +103,7 @@ impl Table {
     }
 }
 
-/// Whether this is one of the five.
+/// Whether this is one of them.
 pub fn is_own(table: u32) -> bool {
     ALL.into_iter().any(|own| own.oid() == Some(table))
 }

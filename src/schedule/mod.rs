@@ -2,6 +2,7 @@
 //! histories when their schedule says so.
 
 mod alarm;
+mod check;
 pub mod exclusive;
 mod launcher;
 mod plan;

@@ -4,6 +4,7 @@
 //! run is due at the first time of its schedule after that, however long ago: of the times that passed while nothing
 //! could run, one is caught up.
 
+use super::check;
 use crate::alert;
 use crate::pg::shared_memory::{self, DatabaseSlot, Postponed};
 use crate::pg::snapshot::Sees;
@@ -50,6 +51,8 @@ pub struct Plan {
     later: i64,
     /// When the next alarm is to be sent, likewise.
     next_alarm: i64,
+    /// When the histories are to be checked from their checkpoints on, likewise.
+    next_check: i64,
     /// Histories that have a schedule.
     scheduled: Vec<HistoryId>,
     /// The slot's count when this plan was begun.
@@ -71,14 +74,21 @@ impl Plan {
     /// Call in a transaction.
     pub fn make() -> Plan {
         let slot = shared_memory::database(server::database(), |slot| *slot).unwrap_or(DatabaseSlot::FREE);
-        let mut plan =
-            Plan { due: Vec::new(), later: i64::MAX, next_alarm: i64::MAX, scheduled: Vec::new(), number: slot.plan };
+        let mut plan = Plan {
+            due: Vec::new(),
+            later: i64::MAX,
+            next_alarm: i64::MAX,
+            next_check: i64::MAX,
+            scheduled: Vec::new(),
+            number: slot.plan,
+        };
         if registry::catalog().is_none() {
             return plan;
         }
         let launcher = shared_memory::read_launcher();
         let (now, zone) = (clock::now(), settings::schedule_zone());
         for candidate in user::with_rights_of(user::extension_owner(), candidates) {
+            plan.next_check = check::due(&slot, now);
             let Some(at) = candidate.due(zone, now, launcher.scheduled_since) else { continue };
             plan.scheduled.push(candidate.history);
             let postponed = slot.postponed.iter().find(|postponed| {
@@ -122,6 +132,7 @@ impl Plan {
             if slot.plan == self.number {
                 slot.next_run = next_run;
                 slot.next_alarm = self.next_alarm;
+                slot.next_check = self.next_check;
                 slot.planned_at = clock::now();
             }
             let waits = |postponed: &Postponed| self.scheduled.contains(&HistoryId(postponed.history));

@@ -5,7 +5,7 @@
 
 use super::alarm;
 use super::plan::{self, Due, LONGEST_RETRY, Plan};
-use super::{exclusive, session};
+use super::{check, exclusive, session};
 use crate::alert::{self, AlarmKind};
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, server, spi, worker};
@@ -40,6 +40,7 @@ pub fn work() {
         .and_then(|_| worker::attempt(Plan::make));
     let outcome = prepared.and_then(|plan| {
         let trouble = run_all(plan.due);
+        check::work();
         worker::announce("alarms");
         alert::deliver(&server::is_interrupted);
         worker::reload_configuration();

@@ -43,7 +43,7 @@ pub fn tend(database: u32) -> Option<Duration> {
         }
         return Some(LOOK_EVERY);
     }
-    let due = match slot.next_run.min(slot.next_alarm) {
+    let due = match slot.next_run.min(slot.next_alarm).min(slot.next_check) {
         0 | i64::MAX => return None,
         next => next.max(slot.run_not_before),
     };
@@ -103,18 +103,20 @@ fn end(slot: &DatabaseSlot) {
         .log();
 }
 
-/// Has everything planned anew if the settings have another schedule than before.
+/// Has everything planned anew if the settings have another schedule than before, or another interval of checks.
 pub fn note_settings() {
     let schedule = settings::schedule().unwrap_or_default();
     let known = format!("{schedule} in {}", settings::schedule_zone().name());
+    let check_interval = settings::checkpoint_interval().map_or(0, |interval| interval.as_micros() as i64);
     let launcher = shared_memory::read_launcher();
     let before = launcher.schedule.get();
-    if before == known {
+    if before == known && launcher.check_interval == check_interval {
         return;
     }
     shared_memory::write(|Shared { launcher, databases, .. }| {
         launcher.schedule.set(&known);
-        if !before.is_empty() {
+        launcher.check_interval = check_interval;
+        if !before.is_empty() && before != known {
             launcher.scheduled_since = clock::now();
         }
         databases.iter_mut().filter(|slot| slot.database != 0).for_each(DatabaseSlot::plan_again);

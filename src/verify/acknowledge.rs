@@ -3,7 +3,8 @@
 
 use super::answer::Question;
 use super::locate::RowKey;
-use super::run::Outcome;
+use super::outcome::Outcome;
+use super::run::Scope;
 use crate::pg::error::Report;
 use crate::pg::{clock, relation};
 use crate::record::journal::{self, Act, Note};
@@ -73,7 +74,7 @@ pub fn acknowledge(reason: &str, filter: &Filter<'_>) -> i64 {
             .raise();
     }
     let root = relation::root_of(filter.history);
-    let question = Question { tenant: None, history: Some(root), witness: None };
+    let question = Question { tenant: None, history: Some(root), witness: None, scope: Scope::Needed };
     let mut filed = Vec::new();
     let mut table = relation::name_of(root);
     for outcome in question.outcomes() {

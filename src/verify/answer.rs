@@ -1,7 +1,8 @@
 //! From what was found to what an auditor reads.
 
 use super::locate::RowKey;
-use super::run::{self, NodeCount, Outcome};
+use super::outcome::{self, NodeCount, Outcome};
+use super::run::{self, Ask, Scope};
 use super::{acknowledge, configuration};
 use crate::pg::error::Report;
 use crate::pg::snapshot::Sees;
@@ -44,6 +45,7 @@ pub struct Question<'a> {
     pub history: Option<u32>,
     /// What somebody outside the server saw.
     pub witness: Option<&'a WitnessLine>,
+    pub scope: Scope,
 }
 
 impl Question<'_> {
@@ -77,13 +79,20 @@ impl Question<'_> {
         self.lines().iter().all(|line| line.verdict.is_intact())
     }
 
+    fn ask(&self) -> Ask<'_> {
+        Ask { tenant: self.tenant, witness: self.witness, scope: self.scope }
+    }
+
     /// What was found in each history.
     pub fn outcomes(&self) -> Vec<Outcome> {
         refuse_serializable();
         let unreadable = tables::problems();
         if !unreadable.is_empty() {
             let finding = |sentence| Finding::new(Kind::ConfigurationAltered, sentence);
-            return unreadable.into_iter().map(|sentence| run::only(finding(sentence), "seal".to_owned())).collect();
+            return unreadable
+                .into_iter()
+                .map(|sentence| outcome::only(finding(sentence), "seal".to_owned()))
+                .collect();
         }
         // The journal first: what it has was committed together with the rows of settings.
         let journaled = user::with_rights_of(user::extension_owner(), || journaled::as_seen(Sees::Stored));
@@ -121,7 +130,7 @@ impl Question<'_> {
             return Some(of_row(Kind::ConfigurationAltered, "stands twice in seal.history"));
         }
         match definition::attachment(row) {
-            Attachment::Attached | Attachment::Detached => run::verify(row, self.tenant, self.witness),
+            Attachment::Attached | Attachment::Detached => run::verify(row, self.ask()),
             Attachment::Doubtful => {
                 let what = "is marked as detached, but not by pgseal under its key";
                 Some(of_row(Kind::ConfigurationAltered, what))
@@ -160,7 +169,7 @@ impl Question<'_> {
         let entries = outcome.nodes.values().map(|node| node.entries).sum::<u64>();
         let cuts = outcome.subject.as_ref().and_then(|subject| subject.journaled.as_ref()).map(|of| of.cuts.len());
         let pruned = cuts.filter(|_| self.tenant.is_none()).unwrap_or(0);
-        Verdict::of(&outcome.findings, entries + pruned as u64)
+        Verdict::of(&outcome.findings, entries + pruned as u64 + outcome.rested)
     }
 
     fn next_step(&self, verdict: Verdict, outcome: &Outcome) -> String {
@@ -265,7 +274,7 @@ fn unregistered() -> Vec<Outcome> {
         .into_iter()
         .map(|table| {
             let sentence = format!("table {table} was sealed by pgseal, but its row was removed from seal.history");
-            run::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
+            outcome::only(Finding::new(Kind::ConfigurationAltered, sentence), table)
         })
         .collect()
 }
@@ -284,7 +293,7 @@ fn forgotten(reported: &[Outcome], journaled: &BTreeMap<HistoryId, Journaled>) -
         .map(|(_, of)| {
             let sentence =
                 format!("the journal has {} as attached, but its row was removed from seal.history", of.table);
-            let outcome = run::only(Finding::new(Kind::ConfigurationAltered, sentence), of.table.clone());
+            let outcome = outcome::only(Finding::new(Kind::ConfigurationAltered, sentence), of.table.clone());
             Outcome { acknowledged: of.acknowledged.clone(), ..outcome }
         })
         .collect()
@@ -311,7 +320,7 @@ fn stands_twice(row: &Registration, registrations: &[Registration]) -> bool {
 
 fn of_row(row: &Registration, kind: Kind, what: &str) -> Outcome {
     let table = relation::name_of(row.relation);
-    run::only(Finding::new(kind, format!("history {table} {what}")), table)
+    outcome::only(Finding::new(kind, format!("history {table} {what}")), table)
 }
 
 fn nothing_attached() -> Line {

@@ -1,12 +1,13 @@
 //! The unordered pass: every row judged alone, the chains by keyed sums.
 
 use super::entry::Judgement;
-use super::pass::{self, Pass};
+use super::pass::{self, Pass, Since};
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
-use pgseal_chain::{Audit, NamedAnchors};
+use pgseal_chain::{Audit, Census, CensusKey, NamedAnchors};
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// Rows of one chain that stand for the tenant asked for.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct Audited {
     pub suspicious: u64,
     /// Rows for the tenant without a chain.
     pub unsealed: u64,
+    /// By tenant: every entry, or those that were verified before; if it is asked for.
+    pub census: Option<Census>,
 }
 
 pub struct AuditState {
@@ -36,10 +39,38 @@ pub struct AuditState {
     pass: Option<Pass>,
     audited: Audited,
     last_count: usize,
+    before: Option<Before>,
+}
+
+/// Up to where each chain was verified before.
+struct Before {
+    chains: HashMap<Vec<u8>, u64>,
+    /// The chain asked about last.
+    last: (Vec<u8>, u64),
+}
+
+impl Before {
+    fn of(since: &Since) -> Before {
+        let chains = since.chains.iter().map(|(chain, position)| (chain.clone().into_bytes(), *position));
+        Before { chains: chains.collect(), last: (Vec::new(), 0) }
+    }
+
+    fn has(&mut self, chain: &[u8], position: u64) -> bool {
+        if self.last.0 != chain {
+            self.last = (chain.to_vec(), self.chains.get(chain).copied().unwrap_or(0));
+        }
+        position <= self.last.1
+    }
 }
 
 thread_local! {
     static RESULT: RefCell<Option<Audited>> = const { RefCell::new(None) };
+    static CENSUS_KEY: RefCell<Option<CensusKey>> = const { RefCell::new(None) };
+}
+
+/// Under which key the workers of the next pass will have counted.
+pub fn prepare(census: Option<CensusKey>) {
+    CENSUS_KEY.replace(census);
 }
 
 /// Takes what the last pass of this process left; `None` if there was no row.
@@ -53,11 +84,12 @@ impl AggregateState for AuditState {
     }
 
     fn begin(plan: &str) -> AuditState {
-        let sums = Audit::new(&pass::run_secret());
+        let pass = Pass::begin(plan);
         AuditState {
-            pass: Some(Pass::begin(plan)),
-            audited: Audited { sums, counts: Vec::new(), named: NamedAnchors::default(), suspicious: 0, unsealed: 0 },
+            audited: Audited { census: pass.new_census(), ..Audited::nothing() },
             last_count: 0,
+            before: pass.plan.since.as_ref().map(Before::of),
+            pass: Some(pass),
         }
     }
 
@@ -69,9 +101,19 @@ impl AggregateState for AuditState {
             self.audited.unsealed += u64::from(of_tenant);
             return;
         };
+        let was_verified = self.before.as_mut().is_some_and(|before| before.has(&pass.scratch.chain, seal.position));
+        if was_verified && !of_tenant {
+            return;
+        }
         if pass.checker.judge(row, &seal, &mut pass.scratch) == Judgement::Authentic {
-            self.audited.sums.add(&pass.scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
-            self.audited.named.add(&pass.scratch.chain, seal.anchor, seal.sealed_at);
+            if !was_verified {
+                self.audited.sums.add(&pass.scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
+                self.audited.named.add(&pass.scratch.chain, seal.anchor, seal.sealed_at);
+            }
+            if let Some(census) = self.audited.census.as_mut().filter(|_| was_verified || self.before.is_none()) {
+                let tenant = pass.find_tenant(row).then_some(pass.scratch.tenant.as_slice());
+                census.add(&pass.scratch.chain, tenant, seal.position, &seal.mac);
+            }
         } else {
             self.audited.suspicious += 1;
         }
@@ -89,6 +131,10 @@ impl AggregateState for AuditState {
         self.audited.named.merge(other.audited.named);
         self.audited.suspicious += other.audited.suspicious;
         self.audited.unsealed += other.audited.unsealed;
+        match (&mut self.audited.census, other.audited.census) {
+            (Some(census), Some(other)) => census.merge(&other),
+            (census, other) => *census = census.take().or(other),
+        }
     }
 
     fn save(&self) -> Vec<u8> {
@@ -100,7 +146,8 @@ impl AggregateState for AuditState {
             .collect();
         let rest = json!([self.audited.suspicious, self.audited.unsealed, counts]).to_string();
         let mut bytes = Vec::new();
-        for part in [rest.as_bytes(), &self.audited.named.to_bytes()] {
+        let census = self.audited.census.as_ref().map(Census::to_bytes).unwrap_or_default();
+        for part in [rest.as_bytes(), &self.audited.named.to_bytes(), &census] {
             bytes.extend((part.len() as u64).to_be_bytes());
             bytes.extend(part);
         }
@@ -111,7 +158,7 @@ impl AggregateState for AuditState {
     fn load(bytes: &[u8]) -> AuditState {
         let mut audited = Audited::load(bytes).unwrap_or_else(Audited::unreadable);
         audited.counts.sort_by(|a, b| a.chain.cmp(&b.chain));
-        AuditState { pass: None, audited, last_count: 0 }
+        AuditState { pass: None, audited, last_count: 0, before: None }
     }
 
     fn finish(self) {
@@ -138,7 +185,9 @@ impl Audited {
 
     fn load(bytes: &[u8]) -> Option<Audited> {
         let (text, rest) = part(bytes)?;
-        let (named, sums) = part(rest)?;
+        let (named, rest) = part(rest)?;
+        let (census, sums) = part(rest)?;
+        let key = CENSUS_KEY.with_borrow(Clone::clone).filter(|_| !census.is_empty());
         let value: Value = serde_json::from_slice(text).ok()?;
         let mut counts = Vec::new();
         for count in value.get(2)?.as_array()? {
@@ -155,18 +204,28 @@ impl Audited {
             named: NamedAnchors::from_bytes(named)?,
             suspicious: value.get(0)?.as_u64()?,
             unsealed: value.get(1)?.as_u64()?,
+            census: match key {
+                Some(key) => Some(Census::from_bytes(census, key)?),
+                None => None,
+            },
         })
     }
 
-    /// A worker's answer that cannot be read: the ordered pass decides.
-    fn unreadable() -> Audited {
+    /// A pass over no row.
+    pub fn nothing() -> Audited {
         Audited {
             sums: Audit::new(&pass::run_secret()),
             counts: Vec::new(),
             named: NamedAnchors::default(),
-            suspicious: 1,
+            suspicious: 0,
             unsealed: 0,
+            census: None,
         }
+    }
+
+    /// A worker's answer that cannot be read: the ordered pass decides.
+    fn unreadable() -> Audited {
+        Audited { suspicious: 1, ..Audited::nothing() }
     }
 }
 

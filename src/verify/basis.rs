@@ -1,11 +1,14 @@
 //! What an answer rests on: how much was checked, and which newest entries are protected.
 
 use super::audit::Audited;
+use super::run::Ask;
+use super::since::Rest;
 use crate::pg::{clock, server};
 use crate::record::identity::origin;
 use crate::record::journaled::Journaled;
 use crate::seal::plan;
 use pgseal_chain::{Known, Origin};
+use std::collections::BTreeMap;
 
 /// Which ends of chains something outside the table remembers.
 pub struct Tails {
@@ -19,8 +22,8 @@ pub struct Tails {
 }
 
 impl Tails {
-    pub fn of(audited: Option<&Audited>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
-        let sums: Vec<_> = audited.map(|audited| audited.sums.chains().collect()).unwrap_or_default();
+    /// `tops` are the highest positions of the chains.
+    pub fn of(tops: &BTreeMap<Vec<u8>, u64>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
         let is_protected =
             |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
         let here = plan::chain_prefix().ok().filter(|_| !server::in_recovery());
@@ -28,24 +31,28 @@ impl Tails {
             (Ok(chain), Some(here)) => origin(chain, here) == Some(Origin::AnotherNode),
             _ => false,
         };
-        let protected =
-            sums.iter().filter(|(chain, sum)| !is_other(chain) && is_protected(chain, sum.highest_position)).count();
-        let of_other_nodes = sums.iter().filter(|(chain, _)| is_other(chain)).count();
-        Tails { chains: sums.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
+        let protected = tops.iter().filter(|(chain, top)| !is_other(chain) && is_protected(chain, **top)).count();
+        let of_other_nodes = tops.keys().filter(|chain| is_other(chain)).count();
+        Tails { chains: tops.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
     }
 }
 
+/// What was read, and what it was compared with.
+pub struct Grounds<'a> {
+    pub audited: Option<&'a Audited>,
+    pub tails: &'a Tails,
+    /// The checkpoint that the answer rests on.
+    pub rest: Option<&'a Rest>,
+    /// There was one, used or not.
+    pub had_checkpoint: bool,
+}
+
 /// The answer's `basis` column.
-pub fn text(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, journaled: Option<&Journaled>) -> String {
-    let rows =
-        audited.map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed);
-    let checked = audited.map_or(0, |audited| audited.sums.entries());
-    let chains = tails.chains + tails.of_other_nodes;
-    let mut basis = match tenant {
-        Some(_) => format!(
-            "full verification of the whole history ({checked} authentic entries in {chains} chains), {rows} of this tenant"
-        ),
-        None => format!("full verification: {checked} authentic entries in {chains} chains"),
+pub fn text(grounds: &Grounds<'_>, ask: Ask<'_>, journaled: Option<&Journaled>) -> String {
+    let tails = grounds.tails;
+    let mut basis = match grounds.rest {
+        Some(rest) => grounds.rested(rest, ask),
+        None => grounds.full(ask),
     };
     let anchor = tails
         .newest_anchor
@@ -71,4 +78,48 @@ pub fn text(audited: Option<&Audited>, tails: &Tails, tenant: Option<&str>, jour
         basis.push_str(&format!("; the table was history {earlier} before it was attached anew"));
     }
     basis
+}
+
+impl Grounds<'_> {
+    fn entries(&self) -> u64 {
+        self.audited.map_or(0, |audited| audited.sums.entries())
+    }
+
+    /// Rows of the tenant, or of everybody.
+    fn rows(&self) -> u64 {
+        self.audited
+            .map_or(0, |audited| audited.counts.iter().map(|count| count.entries).sum::<u64>() + audited.unsealed)
+    }
+
+    fn full(&self, ask: Ask<'_>) -> String {
+        let checked = self.entries();
+        let chains = self.tails.chains + self.tails.of_other_nodes;
+        let mut basis = match ask.tenant {
+            Some(_) => format!(
+                "full verification of the whole history ({checked} authentic entries in {chains} chains), {} of this tenant",
+                self.rows()
+            ),
+            None => format!("full verification: {checked} authentic entries in {chains} chains"),
+        };
+        if ask.may_rest() {
+            basis.push_str(match self.had_checkpoint {
+                true => "; the checkpoint did not answer this",
+                false => "; there was no checkpoint to rest on",
+            });
+        }
+        basis
+    }
+
+    fn rested(&self, rest: &Rest, ask: Ask<'_>) -> String {
+        let checkpoint = &rest.checkpoint;
+        let (at, run, since) = (clock::text(checkpoint.at), checkpoint.run, self.entries());
+        let of_checkpoint =
+            format!("checkpoint of {at} (run {run}: {} entries) plus {since} entries since", checkpoint.entries());
+        match ask.tenant {
+            Some(_) => {
+                format!("{of_checkpoint}; {} of this tenant, each checked and compared with its census", self.rows())
+            }
+            None => format!("{of_checkpoint}; what the checkpoint has was not read again"),
+        }
+    }
 }

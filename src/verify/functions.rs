@@ -2,8 +2,9 @@
 //! `sql/verification.sql`.
 
 use super::acknowledge::{self, Filter};
-use super::answer::{FoundLine, Question};
+use super::answer::{FoundLine, Line, Question};
 use super::recorded;
+use super::run::Scope;
 use super::status::{self, SetupLine, StatusLine};
 use super::witness as witnessed;
 use crate::admin::AdminError;
@@ -22,7 +23,7 @@ fn time(micros: Option<i64>) -> Option<TimestampWithTimeZone> {
 /// What is listed: now, or what a recorded run has listed.
 fn found(tenant: Option<&str>, history: Option<Oid>, run: Option<i64>) -> Vec<FoundLine> {
     let Some(run) = run else {
-        return Question { tenant, history: history.map(Oid::to_u32), witness: None }.findings();
+        return Question { tenant, history: history.map(Oid::to_u32), witness: None, scope: Scope::Needed }.findings();
     };
     if tenant.is_some() || history.is_some() {
         Report::new(
@@ -35,47 +36,63 @@ fn found(tenant: Option<&str>, history: Option<Oid>, run: Option<i64>) -> Vec<Fo
     recorded::findings(run)
 }
 
-#[pg_extern(sql = false)]
-#[allow(clippy::type_complexity)]
-fn verify_history(
-    tenant: Option<&str>,
-    history: Option<Oid>,
-    witness: Option<&str>,
-) -> TableIterator<
-    'static,
-    (
-        name!(verdict, &'static str),
-        name!(history, Option<String>),
-        name!(node, String),
-        name!(entries, i64),
-        name!(first_sealed_at, Option<TimestampWithTimeZone>),
-        name!(last_sealed_at, Option<TimestampWithTimeZone>),
-        name!(window_start, Option<TimestampWithTimeZone>),
-        name!(findings, i64),
-        name!(findings_new, i64),
-        name!(findings_before_window, i64),
-        name!(basis, String),
-        name!(next_step, String),
-    ),
-> {
-    let witness = witness.map(witness::read);
-    let question = Question { tenant, history: history.map(Oid::to_u32), witness: witness.as_ref() };
-    TableIterator::new(question.lines().into_iter().map(|line| {
-        (
-            line.verdict.as_str(),
-            line.history,
-            line.node,
-            line.count.entries as i64,
-            time(line.count.first),
-            time(line.count.last),
-            time(line.window_start),
-            line.findings as i64,
-            line.findings_new as i64,
-            line.findings_before_window as i64,
-            line.basis,
-            line.next_step,
-        )
-    }))
+/// Makes a function that answers with lines. The macro that exports it must see the columns themselves.
+macro_rules! answering {
+    (fn $name:ident($($argument:ident: $type:ty),*) $lines:block) => {
+        #[pg_extern(sql = false)]
+        #[allow(clippy::type_complexity)]
+        fn $name(
+            $($argument: $type),*
+        ) -> TableIterator<
+            'static,
+            (
+                name!(verdict, &'static str),
+                name!(history, Option<String>),
+                name!(node, String),
+                name!(entries, i64),
+                name!(first_sealed_at, Option<TimestampWithTimeZone>),
+                name!(last_sealed_at, Option<TimestampWithTimeZone>),
+                name!(window_start, Option<TimestampWithTimeZone>),
+                name!(findings, i64),
+                name!(findings_new, i64),
+                name!(findings_before_window, i64),
+                name!(basis, String),
+                name!(next_step, String),
+            ),
+        > {
+            let lines: Vec<Line> = $lines;
+            TableIterator::new(lines.into_iter().map(|line| {
+                (
+                    line.verdict.as_str(),
+                    line.history,
+                    line.node,
+                    line.count.entries as i64,
+                    time(line.count.first),
+                    time(line.count.last),
+                    time(line.window_start),
+                    line.findings as i64,
+                    line.findings_new as i64,
+                    line.findings_before_window as i64,
+                    line.basis,
+                    line.next_step,
+                )
+            }))
+        }
+    };
+}
+
+answering! {
+    fn verify_history(tenant: Option<&str>, history: Option<Oid>, witness: Option<&str>) {
+        let witness = witness.map(witness::read);
+        let history = history.map(Oid::to_u32);
+        Question { tenant, history, witness: witness.as_ref(), scope: Scope::Needed }.lines()
+    }
+}
+
+answering! {
+    fn verify_since_checkpoint(history: Option<Oid>) {
+        Question { tenant: None, history: history.map(Oid::to_u32), witness: None, scope: Scope::Since }.lines()
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -118,7 +135,7 @@ fn findings(
 
 #[pg_extern(sql = false)]
 fn is_intact(tenant: Option<&str>, history: Option<Oid>) -> bool {
-    Question { tenant, history: history.map(Oid::to_u32), witness: None }.is_intact()
+    Question { tenant, history: history.map(Oid::to_u32), witness: None, scope: Scope::Needed }.is_intact()
 }
 
 #[pg_extern(sql = false)]

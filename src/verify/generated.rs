@@ -15,6 +15,8 @@ pub struct Question<'a> {
     pub key_columns: &'a [String],
     /// Only rows with this value in this column: the row is authentic, so that its tenant is known.
     pub tenant: Option<(&'a str, &'a str)>,
+    /// Only rows that meet this, as `WHERE` and a condition on `h`.
+    pub condition: Option<&'a str>,
 }
 
 struct Generated {
@@ -66,10 +68,11 @@ fn differing(generated: &Generated, table: &str, question: &Question<'_>) -> Vec
     spi::read(&format!(
         "SELECT seal_chain, seal_seq, pg_catalog.\"left\"(({expression})::pg_catalog.text, 200),
                 pg_catalog.\"left\"({column}::pg_catalog.text, 200), pg_catalog.jsonb_build_object({})
-           FROM {table}
+           FROM (SELECT * FROM {table} h{}) h
           WHERE {column}::pg_catalog.text IS DISTINCT FROM ({expression})::pg_catalog.text {of_tenant}
           LIMIT {MAX_ROWS}",
-        key.join(", ")
+        key.join(", "),
+        question.condition.unwrap_or_default()
     ))
     .into_iter()
     .filter_map(|row| <[_; 5]>::try_from(row).ok())

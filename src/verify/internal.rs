@@ -8,6 +8,7 @@ use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
+use crate::record::checkpoint;
 use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
@@ -28,6 +29,14 @@ pub struct Memory {
     anchor: Option<NewestAnchor>,
 }
 
+/// Which anchors are checked.
+#[derive(Debug, Clone, Copy)]
+pub enum Anchors {
+    All,
+    /// Those since the newest checkpoint of this history, which was made after all before were checked.
+    SinceCheckpoint(HistoryId),
+}
+
 /// Journal and anchors of a run.
 #[derive(Default)]
 pub struct Internal {
@@ -43,6 +52,8 @@ pub struct Internal {
     regressions: Vec<(String, Finding<RowKey>)>,
     /// Name of this node's first chain here; none while the server only replays.
     here: Option<String>,
+    /// By chain of anchors, the one down to which it is checked.
+    floor: BTreeMap<String, (u64, Mac)>,
 }
 
 impl Memory {
@@ -59,11 +70,16 @@ impl Memory {
 
 impl Internal {
     /// Reads and checks both under the active snapshot.
-    pub fn check(memory: &Memory) -> Internal {
+    pub fn check(memory: &Memory, anchors: Anchors) -> Internal {
         let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
         let acts = journal::acts(Sees::Snapshot);
         internal.overall = overall::of(&acts);
         internal.histories = journaled::histories(&acts);
+        if let Anchors::SinceCheckpoint(history) = anchors {
+            let journaled = internal.histories.get(&history);
+            let checkpoint = journaled.and_then(|of| checkpoint::newest(history, of, Sees::Snapshot).ok().flatten());
+            internal.floor = checkpoint.map(|checkpoint| checkpoint.anchors).unwrap_or_default();
+        }
         internal.read_anchors();
         let entries = journal::stored(Sees::Snapshot);
         internal.check_journal(&entries, memory);
@@ -71,9 +87,22 @@ impl Internal {
         internal.check_histories();
         let runs = runs::differences(&internal.overall, Sees::Snapshot).into_iter();
         internal.findings.extend(runs.map(|sentence| Finding::new(Kind::ConfigurationAltered, sentence)));
+        let strays = checkpoint::strays(&internal.histories, Sees::Snapshot).into_iter();
+        internal.findings.extend(strays.map(|sentence| Finding::new(Kind::CheckpointAltered, sentence)));
         let of_journal: Vec<_> = internal.regressions(anchor::JOURNAL).collect();
         internal.findings.extend(of_journal);
         internal
+    }
+
+    /// Whether every anchor was checked, however old.
+    pub fn has_all_anchors(&self) -> bool {
+        self.floor.is_empty()
+    }
+
+    /// The newest anchor of each chain, with its mac.
+    pub fn newest_anchors(&self) -> BTreeMap<String, (u64, Mac)> {
+        let newest = |(name, chain): (&String, &AnchorChain)| Some((name.clone(), (chain.newest?.0, chain.newest?.1)));
+        self.chains.iter().filter_map(newest).collect()
     }
 
     /// Where the anchors of all places say that chains of this history stood: position and mac.
@@ -192,11 +221,8 @@ impl Internal {
     fn read_anchors(&mut self) {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
-            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied());
-            let usable = anchor::visit(&name, Sees::Snapshot, |anchor| {
-                walk.step(anchor, &mut chain);
-                true
-            });
+            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied(), self.floor.get(&name).copied());
+            let usable = anchor::visit(&name, Sees::Snapshot, |anchor| walk.step(anchor, &mut chain));
             if usable.is_none() {
                 let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
                 self.findings.push(Finding::new(Kind::ConfigurationAltered, sentence));

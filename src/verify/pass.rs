@@ -7,14 +7,16 @@ use crate::pg::row::Row;
 use crate::pg::shared_memory;
 use crate::pg::value::ColumnType;
 use crate::pg::{spi, value::TypeOid};
+use crate::record::checkpoint::CensusId;
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::definition::Definition;
 use crate::record::registry;
 use crate::seal::document::DocumentPlan;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::RunSecret;
+use pgseal_chain::{Census, HistoryId, RunSecret};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// What every process of a run is told through the query's text. Nothing secret.
 #[derive(Debug, Clone)]
@@ -23,6 +25,19 @@ pub struct PassPlan {
     pub tenant: Option<String>,
     /// Columns by which people name a row; the row's place in the table if it has no primary key.
     pub key_columns: Vec<String>,
+    /// The entries are counted by tenant.
+    pub census: Option<CensusId>,
+    /// What a checkpoint stands for.
+    pub since: Option<Since>,
+}
+
+/// What was verified before: up to which position of each chain. Of that only the entries of the tenant
+/// asked for are judged.
+#[derive(Debug, Clone, Default)]
+pub struct Since {
+    pub chains: BTreeMap<String, u64>,
+    /// Which rows are to be looked at, as an SQL condition on `h`; empty: all. Others may be.
+    pub condition: String,
 }
 
 /// Arguments after the plan: the seal columns, the row's place in the table, then its columns.
@@ -41,13 +56,21 @@ impl PassPlan {
         let signed: String = places.iter().map(|place| format!(", h.{}", spi::identifier(&place.name))).collect();
         let order = if ordered { " ORDER BY h.seal_chain COLLATE \"C\" NULLS LAST, h.seal_seq NULLS LAST" } else { "" };
         format!(
-            "SELECT seal.{aggregate}({}, {seal}, h.ctid{signed}{order}) FROM {table} h",
-            spi::literal(&self.to_json())
+            "SELECT seal.{aggregate}({}, {seal}, h.ctid{signed}{order}) FROM {table} h{}",
+            spi::literal(&self.to_json()),
+            self.since.as_ref().map_or("", |since| &since.condition)
         )
     }
 
     fn to_json(&self) -> String {
-        json!({"relation": self.relation, "tenant": self.tenant, "key": self.key_columns}).to_string()
+        json!({
+            "relation": self.relation,
+            "tenant": self.tenant,
+            "key": self.key_columns,
+            "census": self.census.as_ref().map(CensusId::to_json),
+            "since": self.since.as_ref().map(|since| &since.chains),
+        })
+        .to_string()
     }
 
     fn parse(text: &str) -> Option<PassPlan> {
@@ -57,6 +80,11 @@ impl PassPlan {
             relation: u32::try_from(value.get("relation")?.as_u64()?).ok()?,
             tenant: value.get("tenant")?.as_str().map(str::to_owned),
             key_columns: keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+            census: CensusId::parse(value.get("census")?),
+            since: value.get("since")?.as_object().map(|chains| Since {
+                chains: chains.iter().filter_map(|(chain, at)| Some((chain.clone(), at.as_u64()?))).collect(),
+                condition: String::new(),
+            }),
         })
     }
 }
@@ -68,6 +96,7 @@ pub struct Pass {
     pub plan: PassPlan,
     /// Some of pgseal's records were changed, so that entries of an unknown epoch prove nothing.
     pub records_altered: bool,
+    history: HistoryId,
     tenant: Option<TenantColumn>,
     whole: DocumentPlan,
     /// By place.
@@ -93,6 +122,7 @@ impl Pass {
             checker: EntryChecker::new(&definition, &places, SealPlaces::consecutive(SEAL_FIRST)),
             scratch: Scratch::default(),
             records_altered: !definition.alterations.is_empty(),
+            history: definition.registration.history,
             tenant: tenant_name.and_then(|name| TenantColumn::find(&name, &places)),
             seal_types: SEAL_TYPES.map(ColumnType::new).into(),
             whole: DocumentPlan::of_places(&places),
@@ -108,6 +138,16 @@ impl Pass {
             Some(column) => column.write(row, &mut self.scratch.tenant) && self.scratch.tenant == wanted.as_bytes(),
             None => false,
         }
+    }
+
+    /// Whether the row has a tenant, which is then in `scratch.tenant`.
+    pub fn find_tenant(&mut self, row: Row<'_>) -> bool {
+        self.tenant.as_ref().is_some_and(|column| column.write(row, &mut self.scratch.tenant))
+    }
+
+    /// Of nobody, under the plan's key; `None` if none is asked for or the key is not at hand.
+    pub fn new_census(&self) -> Option<Census> {
+        Some(Census::new(self.plan.census.as_ref()?.key(self.history)?))
     }
 
     /// Digest of all that stands in the row; `None` where it cannot be printed.

@@ -6,71 +6,59 @@
 
 use super::audit::{self, Audited};
 use super::basis::{self, Tails};
-use super::internal::{Internal, Memory, elsewhere};
+use super::ends;
+use super::internal::{Anchors, Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
+use super::outcome::{self, Outcome, Subject};
 use super::pass::{self, PassPlan};
+use super::since::Rest;
 use super::{configuration, generated, witness};
-use crate::key::KeyFault;
 use crate::pg::relation;
+use crate::pg::settings::PinnedPath;
 use crate::pg::shared_memory::{self, RunSlot};
 use crate::pg::snapshot::Sees;
 use crate::pg::{server, snapshot, spi, user};
+use crate::record::checkpoint::{self, CensusId, Checkpoint, Draft};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::cut::Cut;
 use crate::record::definition::{self, Attachment, Definition};
 use crate::record::identity::in_anchors;
-use crate::record::journaled::{Acknowledgement, Journaled};
 use crate::record::registry::{self, Registration};
 use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
-use crate::seal::plan::{self, chain_name};
-use pgseal_chain::{Audit, ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, WitnessLine};
+use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known, WitnessLine};
 use std::collections::BTreeMap;
 
-/// Entries of one node that stand for the tenant asked for, or of everybody.
-#[derive(Debug, Clone, Default)]
-pub struct NodeCount {
-    pub entries: u64,
-    /// µs since 2000-01-01 UTC.
-    pub first: Option<i64>,
-    /// µs since 2000-01-01 UTC.
-    pub last: Option<i64>,
+/// How much of a history is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Whatever the question needs: the whole history, or for a tenant what a checkpoint leaves to read.
+    Needed,
+    /// The whole history, with what a checkpoint is made of.
+    Whole,
+    /// What was sealed since the newest checkpoint; the whole history if there is none.
+    Since,
 }
 
-/// What a verification found.
-pub struct Outcome {
-    /// Schema-qualified name of the table, or what is left of it.
-    pub table: String,
-    /// By node name; this node is always there.
-    pub nodes: BTreeMap<String, NodeCount>,
-    pub findings: Findings<RowKey>,
-    /// Known incidents, by fingerprint of the finding.
-    pub acknowledged: BTreeMap<String, Acknowledgement>,
-    /// µs since 2000-01-01 UTC.
-    pub window_start: Option<i64>,
-    /// What the answer rests on.
-    pub basis: String,
-    pub has_tenant_column: bool,
-    /// Whether the table could be read as a history.
-    pub readable: bool,
-    /// Why entries cannot be judged, where a key is missing.
-    pub key_fault: Option<KeyFault>,
-    /// What was verified; `None` where no history could be read.
-    pub subject: Option<Subject>,
+/// What is asked about a history.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Limits what is counted and which findings concern the asker.
+    pub tenant: Option<&'a str>,
+    /// What somebody outside the server saw.
+    pub witness: Option<&'a WitnessLine>,
+    pub scope: Scope,
 }
 
-/// The history that a run is about, under the run's snapshot.
-pub struct Subject {
-    pub history: HistoryId,
-    /// Oid of its table.
-    pub relation: u32,
-    pub window_months: Option<i32>,
-    /// Today's name of the tenant column.
-    pub tenant_column: Option<String>,
-    /// Ids of the keys of its epochs.
-    pub keys: Vec<String>,
-    /// As the journal has it; `None` if it does not know the history.
-    pub journaled: Option<Journaled>,
+impl Ask<'_> {
+    /// Whether a checkpoint can answer it.
+    pub fn may_rest(&self) -> bool {
+        match self.scope {
+            Scope::Needed => self.tenant.is_some(),
+            Scope::Whole => false,
+            Scope::Since => true,
+        }
+    }
 }
 
 /// The run's secret in shared memory, for this backend and its workers; gone when dropped.
@@ -97,9 +85,8 @@ struct Outside {
     memory: Memory,
 }
 
-/// Verifies a whole history; `tenant` limits what is counted and which findings concern the asker.
-/// `None` if it was detached, or forgotten, while we waited for its table.
-pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option<&WitnessLine>) -> Option<Outcome> {
+/// Verifies a history. `None` if it was detached, or forgotten, while we waited for its table.
+pub fn verify(registration: &Registration, ask: Ask<'_>) -> Option<Outcome> {
     user::with_rights_of(user::extension_owner(), || {
         let table_is_there = relation::lock_with_descendants(registration.relation);
         let table = relation::name_of(registration.relation);
@@ -110,7 +97,7 @@ pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option
         }
         if !table_is_there {
             let sentence = format!("the table of this history (oid {}) is gone", registration.relation);
-            return Some(only(Finding::new(Kind::ConfigurationAltered, sentence), table));
+            return Some(outcome::only(Finding::new(Kind::ConfigurationAltered, sentence), table));
         }
         for internal in [journal::table(), anchor::table()].into_iter().flatten() {
             relation::lock_with_descendants(internal);
@@ -120,25 +107,33 @@ pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option
             remembered: if in_recovery { Vec::new() } else { heads::of_history(registration.history) },
             memory: Memory::read(in_recovery),
         };
-        snapshot::with_fresh(|| verify_locked(registration.history, table, tenant, witness, &outside))
+        snapshot::with_fresh(|| verify_locked(registration.history, table, ask, &outside))
     })
 }
 
 /// What the answer says of a line that is too old.
 const WITNESS_IS_PRUNED: &str = "; the anchor of the witness was pruned: compare with a newer line";
 
-fn verify_locked(
-    history: HistoryId,
-    table: String,
-    tenant: Option<&str>,
-    witness: Option<&WitnessLine>,
-    outside: &Outside,
-) -> Option<Outcome> {
+fn verify_locked(history: HistoryId, table: String, ask: Ask<'_>, outside: &Outside) -> Option<Outcome> {
     let registration = registry::registrations_as(Sees::Snapshot).into_iter().find(|row| row.history == history)?;
+    let may_rest =
+        ask.may_rest().then(|| examine(&registration, &table, ask, outside, Anchors::SinceCheckpoint(history)));
+    may_rest.flatten().or_else(|| examine(&registration, &table, ask, outside, Anchors::All))
+}
+
+/// `None` if not all anchors were checked, and the answer needs them.
+fn examine(
+    registration: &Registration,
+    table: &str,
+    ask: Ask<'_>,
+    outside: &Outside,
+    anchors: Anchors,
+) -> Option<Outcome> {
+    let history = registration.history;
     let mut definition = Definition::load_as(registration.clone(), Sees::Snapshot);
     // Without the key nothing of it can be judged.
     let internal = match definition.key_fault {
-        None => Internal::check(&outside.memory),
+        None => Internal::check(&outside.memory, anchors),
         Some(_) => Internal::default(),
     };
     let journaled = internal.histories.get(&history);
@@ -147,199 +142,285 @@ fn verify_locked(
     }
     let attributes = relation::attributes_of(registration.relation);
     let places = columns::signable(&attributes);
-    let has_tenant_column = pass::tenant_column_name(&definition).is_some();
     // A window that was changed outside pgseal is not followed.
     let window_months = registration.window_months.filter(|_| definition.alterations.is_empty());
-    let window_start = window_months.map(window_start);
+    let reading = Reading {
+        history,
+        tenant_column: pass::tenant_column_name(&definition),
+        relation: registration.relation,
+        key_columns: key_columns(registration.relation),
+        cuts: journaled.map(|journaled| journaled.cuts.clone()).unwrap_or_default(),
+        window_start: window_months.map(window_start),
+        // Without all seal columns the passes cannot be asked for.
+        complete: SealPlaces::find(&attributes).is_some(),
+        table: table.to_owned(),
+        places,
+        ask,
+        internal: &internal,
+        remembered: &outside.remembered,
+        definition: &definition,
+    };
     let mut findings: Findings<RowKey> =
-        configuration::check(&definition, &places, journaled.map(|journaled| &journaled.definition))
+        configuration::check(&definition, &reading.places, journaled.map(|journaled| &journaled.definition))
             .into_iter()
             .collect();
     findings.append(internal.findings.iter().cloned().collect());
-    let plan = PassPlan {
-        relation: registration.relation,
-        tenant: tenant.map(str::to_owned),
-        key_columns: key_columns(registration.relation),
-    };
-    // Without all seal columns the passes cannot be asked for.
-    let complete = SealPlaces::find(&attributes).is_some();
-    let _run = RunGuard::begin();
-    let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
-    if let Some(audited) = &audited {
-        let tops = audited.sums.chains().map(|(chain, sum)| (chain, sum.highest_position));
-        let brought = internal.brought_over(&in_anchors(history), tops);
-        findings.append(brought.into_iter().map(|(chain, first, last)| brought_over(chain, first, last)).collect());
-    }
     findings.append(internal.regressions(&in_anchors(history)).collect());
-    let named = audited.as_ref().map(|audited| &audited.named);
-    findings.append(internal.judge_names(named).into_iter().collect());
-    let cuts = journaled.map(|journaled| journaled.cuts.clone()).unwrap_or_default();
-    let mut known = known_heads(&outside.remembered, &cuts, window_start, tenant.is_some());
-    let anchored = internal.anchored(&in_anchors(history));
-    known.heads.extend(anchored.iter().map(|(chain, position, mac)| Head {
-        chain: chain.clone().into_bytes(),
-        position: *position,
-        mac: Some(*mac),
-    }));
-    let mut witness_is_pruned = false;
-    if let Some(line) = witness {
-        let seen = witness::of_history(line, &in_anchors(history));
-        witness_is_pruned = seen.is_pruned;
-        findings.append(seen.findings.into_iter().collect());
-        known.heads.extend(seen.heads);
-    }
-    // What was pruned was there.
-    known.heads.retain(|head| {
-        let cut = str::from_utf8(&head.chain).ok().and_then(|chain| cuts.get(chain));
-        cut.is_none_or(|cut| head.position > cut.position)
+    let checkpoint = journaled.map_or(Ok(None), |journaled| checkpoint::newest(history, journaled, Sees::Snapshot));
+    let checkpoint = checkpoint.unwrap_or_else(|altered| {
+        findings.push(Finding::new(Kind::CheckpointAltered, altered));
+        None
     });
-    let tails = Tails::of(audited.as_ref(), &known, internal.newest());
-    if complete && !is_whole(audited.as_ref(), &known, &table) {
-        findings.append(locate(&plan, &table, &places, known, &definition));
+    let _run = RunGuard::begin();
+    let had_checkpoint = checkpoint.is_some();
+    let rested = checkpoint.filter(|_| findings.total == 0).and_then(|checkpoint| reading.since(checkpoint));
+    if rested.is_none() && !internal.has_all_anchors() {
+        return None;
+    }
+    let read = rested.unwrap_or_else(|| reading.whole());
+    let draft = read.draft(history, &internal).filter(|_| findings.total == 0);
+    let Read { audited, known, rest, .. } = &read;
+    findings.append(read.findings.iter().cloned().collect());
+    if let (false, true) = (read.is_whole, reading.complete) {
+        findings.append(reading.locate(known.clone()));
     }
     if let Some(fault) = definition.key_fault.as_ref().filter(|_| audited.is_none()) {
         findings.push(Finding::new(Kind::UnknownKey, format!("the records of this history cannot be judged: {fault}")));
     }
-    if complete {
-        findings.append(check_generated(&definition, &plan, &table));
+    if reading.complete {
+        findings.append(reading.generated(read.condition.as_deref()));
     }
+    let grounds = basis::Grounds { audited: audited.as_ref(), tails: &read.tails, rest: rest.as_ref(), had_checkpoint };
     Some(Outcome {
-        nodes: count_nodes(audited.as_ref()),
-        basis: basis::text(audited.as_ref(), &tails, tenant, journaled)
-            + if witness_is_pruned { WITNESS_IS_PRUNED } else { "" },
-        table,
+        nodes: outcome::count_nodes(audited.as_ref()),
+        basis: basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" },
+        draft: draft.filter(|_| findings.total == 0),
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
-        window_start,
-        has_tenant_column,
+        window_start: reading.window_start,
+        has_tenant_column: reading.tenant_column.is_some(),
         readable: true,
         key_fault: definition.key_fault.clone(),
+        rested: rest.as_ref().filter(|_| ask.tenant.is_none()).map_or(0, |rest| rest.checkpoint.entries()),
         subject: Some(Subject {
             history,
             relation: registration.relation,
             window_months,
-            tenant_column: pass::tenant_column_name(&definition),
+            tenant_column: reading.tenant_column,
             keys: definition.key_ids(),
             journaled: journaled.cloned(),
         }),
+        table: reading.table,
     })
 }
 
-/// The unordered pass over some tables of a history only, under the active snapshot; `None` where a
-/// row in them is not authentic.
-pub fn audit_parts(relation: u32, tables: &[u32]) -> Option<Audit> {
-    let plan = PassPlan { relation, tenant: None, key_columns: Vec::new() };
+/// A history as it is read under the run's snapshot.
+struct Reading<'a> {
+    history: HistoryId,
+    relation: u32,
+    table: String,
+    places: Vec<Place>,
+    tenant_column: Option<String>,
+    key_columns: Vec<String>,
+    cuts: BTreeMap<String, Cut>,
+    window_start: Option<i64>,
+    complete: bool,
+    ask: Ask<'a>,
+    internal: &'a Internal,
+    remembered: &'a [Remembered],
+    definition: &'a Definition,
+}
+
+/// What one unordered pass came to.
+struct Read {
+    audited: Option<Audited>,
+    /// What is wrong apart from single entries.
+    findings: Vec<Finding<RowKey>>,
+    /// Where chains had to begin and end.
+    known: Known,
+    tails: Tails,
+    witness_is_pruned: bool,
+    /// Whether all that was read are whole chains that end where they should.
+    is_whole: bool,
+    /// Which census its entries are counted for.
+    census: Option<CensusId>,
+    rest: Option<Rest>,
+    /// Which rows were looked at, if not all.
+    condition: Option<String>,
+}
+
+impl Read {
+    /// What a checkpoint is made of, if there is nothing wrong.
+    fn draft(&self, history: HistoryId, internal: &Internal) -> Option<Draft> {
+        let id = self.census.clone().filter(|_| self.is_whole && self.findings.is_empty())?;
+        let empty = || id.key(history).map(Census::new);
+        let audited = self.audited.as_ref();
+        let census = audited.and_then(|audited| audited.census.clone()).or_else(empty)?;
+        let chains = audited.into_iter().flat_map(|audited| audited.sums.chains());
+        let top = |chain: &[u8]| String::from_utf8(chain.to_vec()).ok();
+        let tops = chains.map(|(chain, sum)| Some((top(chain)?, (sum.highest_position, sum.highest_mac))));
+        Some(Draft {
+            census,
+            tops: tops.collect::<Option<_>>()?,
+            anchors: internal.newest_anchors(),
+            id,
+            adds_up: true,
+        })
+    }
+}
+
+impl Reading<'_> {
+    fn plan(&self) -> PassPlan {
+        PassPlan {
+            relation: self.relation,
+            tenant: self.ask.tenant.map(str::to_owned),
+            key_columns: self.key_columns.clone(),
+            census: None,
+            since: None,
+        }
+    }
+
+    /// The whole history.
+    fn whole(&self) -> Read {
+        let census = (self.ask.scope == Scope::Whole).then(CensusId::draw).and_then(Result::ok);
+        let plan = PassPlan { census: census.clone(), ..self.plan() };
+        let audited = self.complete.then(|| audit(&plan, &self.table, &self.places, self.history)).flatten();
+        let known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
+        let tops = tops(audited.as_ref());
+        Read { census, ..self.judge(audited, known, &tops) }
+    }
+
+    /// What a checkpoint leaves to read; `None` if that does not answer the question, or anything is wrong.
+    fn since(&self, checkpoint: Checkpoint) -> Option<Read> {
+        let usable = self.ask.may_rest() && self.complete;
+        let rest = Rest::on(checkpoint, &self.cuts, self.ask.tenant).filter(|_| usable)?;
+        let is_tenant_column = |place: &&Place| Some(&place.name) == self.tenant_column.as_ref();
+        let since = rest.since(self.places.iter().find(is_tenant_column));
+        let condition = since.condition.clone();
+        let census = self.ask.tenant.map(|_| rest.checkpoint.id.clone());
+        let plan = PassPlan { since: Some(since), census, ..self.plan() };
+        let audited = {
+            // What is new is found by index, however many rows the statistics expect.
+            let _path = PinnedPath::pin_with(&[(c"enable_seqscan", c"off")]);
+            audit(&plan, &self.table, &self.places, self.history).unwrap_or_else(Audited::nothing)
+        };
+        let mut known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
+        known.cuts = rest.begins(&self.cuts);
+        let reached = rest.checkpoint.chains.iter();
+        let mut tops: BTreeMap<Vec<u8>, u64> =
+            reached.map(|(chain, reached)| (chain.clone().into_bytes(), reached.position)).collect();
+        tops.extend(self::tops(Some(&audited)));
+        let read = self.judge(Some(audited), known, &tops);
+        let fits = read.is_whole
+            && read.findings.is_empty()
+            && read.audited.as_ref().is_some_and(|audited| rest.holds(audited, self.history, &self.table));
+        fits.then(|| Read { rest: Some(rest), condition: Some(condition).filter(|text| !text.is_empty()), ..read })
+    }
+
+    /// Compares what a pass saw with what is known from outside the table. `tops` are the highest positions.
+    fn judge(&self, audited: Option<Audited>, mut known: Known, tops: &BTreeMap<Vec<u8>, u64>) -> Read {
+        let name = in_anchors(self.history);
+        let mut findings: Vec<Finding<RowKey>> = Vec::new();
+        if audited.is_some() {
+            let tops = tops.iter().map(|(chain, position)| (chain.as_slice(), *position));
+            let brought = self.internal.brought_over(&name, tops);
+            findings.extend(brought.into_iter().map(|(chain, first, last)| brought_over(chain, first, last)));
+        }
+        findings.extend(self.internal.judge_names(audited.as_ref().map(|audited| &audited.named)));
+        let anchored = self.internal.anchored(&name);
+        known.heads.extend(anchored.iter().map(|(chain, position, mac)| Head {
+            chain: chain.clone().into_bytes(),
+            position: *position,
+            mac: Some(*mac),
+        }));
+        let mut witness_is_pruned = false;
+        if let Some(line) = self.ask.witness {
+            let seen = witness::of_history(line, &name);
+            witness_is_pruned = seen.is_pruned;
+            findings.extend(seen.findings);
+            known.heads.extend(seen.heads);
+        }
+        // What was pruned was there.
+        known.heads.retain(|head| {
+            let cut = str::from_utf8(&head.chain).ok().and_then(|chain| self.cuts.get(chain));
+            cut.is_none_or(|cut| head.position > cut.position)
+        });
+        let is_whole = match &audited {
+            Some(audited) => ends::are_whole(audited, &known, &self.table),
+            None => known.heads.is_empty(),
+        };
+        Read {
+            tails: Tails::of(tops, &known, self.internal.newest()),
+            audited,
+            findings,
+            known,
+            witness_is_pruned,
+            is_whole,
+            census: None,
+            rest: None,
+            condition: None,
+        }
+    }
+
+    /// Names what is wrong, entry by entry.
+    fn locate(&self, known: Known) -> Findings<RowKey> {
+        locate::prepare(known);
+        spi::read(&self.plan().query("locate", &self.table, &self.places, true));
+        let findings = locate::take_result();
+        if self.definition.alterations.is_empty() || self.definition.key_fault.is_some() {
+            return findings;
+        }
+        // Entries of an epoch whose record was changed prove nothing; the changed record is the finding.
+        findings.list.into_iter().filter(|finding| finding.kind != Kind::UnknownKey).collect()
+    }
+
+    fn generated(&self, condition: Option<&str>) -> Findings<RowKey> {
+        let tenant = match (self.ask.tenant, self.tenant_column.as_deref()) {
+            (Some(tenant), Some(column)) => Some((column, tenant)),
+            (Some(_), None) => return Findings::default(),
+            (None, _) => None,
+        };
+        let question =
+            generated::Question { relation: self.relation, key_columns: &self.key_columns, tenant, condition };
+        generated::check(&self.table, &question).into_iter().collect()
+    }
+}
+
+fn tops(audited: Option<&Audited>) -> BTreeMap<Vec<u8>, u64> {
+    let chains = audited.into_iter().flat_map(|audited| audited.sums.chains());
+    chains.map(|(chain, sum)| (chain.to_vec(), sum.highest_position)).collect()
+}
+
+/// The unordered pass over some tables of a history only, under the active snapshot, with a census of them;
+/// `None` where a row in them is not authentic.
+pub fn audit_parts(
+    history: HistoryId,
+    relation: u32,
+    tables: &[u32],
+    census: Option<CensusId>,
+) -> Option<(Audit, Option<Census>)> {
+    let mut counted = census.as_ref().and_then(|census| census.key(history)).map(Census::new);
+    let plan = PassPlan { relation, tenant: None, key_columns: Vec::new(), census, since: None };
     let places = columns::signable(&relation::attributes_of(relation));
     let _run = RunGuard::begin();
-    let mut all: Option<Audit> = None;
+    let mut all = Audited::nothing().sums;
     for table in tables {
-        let Some(audited) = audit(&plan, &relation::name_of(*table), &places) else { continue };
+        let Some(audited) = audit(&plan, &relation::name_of(*table), &places, history) else { continue };
         if audited.suspicious > 0 {
             return None;
         }
-        match &mut all {
-            Some(all) => all.merge(&audited.sums),
-            None => all = Some(audited.sums),
+        all.merge(&audited.sums);
+        if let (Some(counted), Some(census)) = (&mut counted, &audited.census) {
+            counted.merge(census);
         }
     }
-    all
+    Some((all, counted))
 }
 
-fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
+fn audit(plan: &PassPlan, table: &str, places: &[Place], history: HistoryId) -> Option<Audited> {
+    audit::prepare(plan.census.as_ref().and_then(|census| census.key(history)));
     spi::read(&plan.query("audit", table, places, false));
     audit::take_result()
-}
-
-fn locate(plan: &PassPlan, table: &str, places: &[Place], known: Known, definition: &Definition) -> Findings<RowKey> {
-    locate::prepare(known);
-    spi::read(&plan.query("locate", table, places, true));
-    let findings = locate::take_result();
-    if definition.alterations.is_empty() || definition.key_fault.is_some() {
-        return findings;
-    }
-    // Entries of an epoch whose record was changed prove nothing; the changed record is the finding.
-    findings.list.into_iter().filter(|finding| finding.kind != Kind::UnknownKey).collect()
-}
-
-fn check_generated(definition: &Definition, plan: &PassPlan, table: &str) -> Findings<RowKey> {
-    let column = pass::tenant_column_name(definition);
-    let tenant = match (plan.tenant.as_deref(), column.as_deref()) {
-        (Some(tenant), Some(column)) => Some((column, tenant)),
-        (Some(_), None) => return Findings::default(),
-        (None, _) => None,
-    };
-    let question = generated::Question { relation: plan.relation, key_columns: &plan.key_columns, tenant };
-    generated::check(table, &question).into_iter().collect()
-}
-
-/// Whether the unordered pass saw nothing but whole chains that end where they should.
-fn is_whole(audited: Option<&Audited>, known: &Known, table: &str) -> bool {
-    let Some(audited) = audited else { return known.heads.is_empty() };
-    if audited.suspicious > 0 {
-        return false;
-    }
-    let chains: BTreeMap<&[u8], _> = audited.sums.chains().collect();
-    let cut_of = |chain: &[u8]| {
-        let cut = known.cuts.iter().find(|cut| cut.chain == chain);
-        cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac))
-    };
-    chains.keys().all(|chain| audited.sums.is_whole(chain, cut_of(chain)))
-        && known.heads.iter().all(|head| match chains.get(head.chain.as_slice()) {
-            Some(sum) if sum.highest_position == head.position => head.mac == Some(sum.highest_mac),
-            Some(sum) if sum.highest_position > head.position => stands_on_chain(table, head),
-            _ => false,
-        })
-}
-
-/// For a chain that went on since its head was read.
-fn stands_on_chain(table: &str, head: &Head) -> bool {
-    let rows = spi::read(&format!(
-        "SELECT pg_catalog.encode(seal_mac, 'hex') FROM {table} WHERE seal_chain = {} AND seal_seq = {}",
-        spi::literal(&String::from_utf8_lossy(&head.chain)),
-        head.position
-    ));
-    let expected = head.mac.map(hex::encode);
-    matches!(rows.as_slice(), [row] if row.first() == Some(&expected))
-}
-
-fn known_heads(
-    remembered: &[Remembered],
-    cuts: &BTreeMap<String, Cut>,
-    window_start: Option<i64>,
-    tenant_only: bool,
-) -> Known {
-    let prefix = if remembered.is_empty() { None } else { plan::chain_prefix().ok() };
-    let heads = remembered
-        .iter()
-        .filter(|known| known.head.position > 0)
-        .filter_map(|known| {
-            let prefix = prefix.as_deref()?;
-            let chain = chain_name(prefix, known.slot.chain());
-            Some(Head { chain: chain.into_bytes(), position: known.head.position, mac: Some(known.head.mac) })
-        })
-        .collect();
-    let cuts = cuts.iter().map(|(chain, cut)| pgseal_chain::Cut {
-        chain: chain.clone().into_bytes(),
-        position: cut.position,
-        mac: cut.mac,
-    });
-    Known { heads, cuts: cuts.collect(), window_start, tenant_only }
-}
-
-fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
-    let here = crate::settings::chain_name();
-    let mut nodes = BTreeMap::from([(here.clone(), NodeCount::default())]);
-    for count in audited.map(|audited| audited.counts.as_slice()).unwrap_or_default() {
-        let node = std::str::from_utf8(&count.chain).ok().and_then(ChainName::parse).map(|name| name.node);
-        let node = nodes.entry(node.unwrap_or_else(|| here.clone())).or_default();
-        node.entries += count.entries;
-        node.first = Some(node.first.map_or(count.first, |first| first.min(count.first)));
-        node.last = Some(node.last.map_or(count.last, |last| last.max(count.last)));
-    }
-    if let (Some(audited), Some(node)) = (audited, nodes.get_mut(&here)) {
-        node.entries += audited.unsealed;
-    }
-    nodes
 }
 
 fn brought_over(chain: String, first: u64, last: u64) -> Finding<RowKey> {
@@ -358,7 +439,7 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
         }
         let memory = Memory::read(server::in_recovery());
         snapshot::with_fresh(|| {
-            let internal = Internal::check(&memory);
+            let internal = Internal::check(&memory, Anchors::All);
             let seen = witness.map(|line| witness::of_history(line, anchor::JOURNAL));
             let names = internal.judge_names(None);
             let findings: Findings<RowKey> = internal
@@ -369,7 +450,7 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
                 .collect();
             (!findings.is_empty()).then(|| Outcome {
                 findings,
-                ..only(Finding::new(Kind::ConfigurationAltered, ""), "seal.journal".to_owned())
+                ..outcome::only(Finding::new(Kind::ConfigurationAltered, ""), "seal.journal".to_owned())
             })
         })
     })
@@ -393,20 +474,4 @@ fn key_columns(relation: u32) -> Vec<String> {
           WHERE i.indrelid = {relation} AND i.indisprimary
           ORDER BY k.place"
     )))
-}
-
-/// An outcome that consists of one finding, for a table that cannot be read as a history.
-pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
-    Outcome {
-        table,
-        nodes: count_nodes(None),
-        findings: std::iter::once(finding).collect(),
-        acknowledged: BTreeMap::new(),
-        window_start: None,
-        basis: "nothing could be verified".into(),
-        has_tenant_column: false,
-        readable: false,
-        key_fault: crate::key::current().err(),
-        subject: None,
-    }
 }

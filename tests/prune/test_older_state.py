@@ -145,15 +145,17 @@ def test_the_cut_removed_from_the_journal(db: Database, clock: Clock, with_rows:
     assert_pruned(db, prune(db), {name: (1, 5)}, left=3)
     settle_journal(db)
     position = db.value("SELECT seq FROM seal.journal WHERE kind = 'cut'")
-    db.run("DELETE FROM seal.journal WHERE kind = 'cut'")
+    db.run("DELETE FROM seal.journal WHERE kind IN ('cut', 'checkpoint')")
     if with_rows:
         damage(db, "INSERT INTO h SELECT * FROM honest_h WHERE id <= 5")
     restart(db, how)
-    expected = {in_journal(db, "truncated", position)}
+    expected = {in_journal(db, "truncated", position, position + 1), ("checkpoint_altered", None, None, None)}
     if not with_rows:
         expected.add(("missing", name, 1, 5))
     places = set(found(db, "h"))
-    assert expected <= places and {place[0] for place in places} <= {"truncated", "missing", "anchor_altered"}, places
+    assert expected <= places and {place[0] for place in places} <= {
+        *("truncated", "missing", "anchor_altered", "checkpoint_altered")
+    }, places
     run = prune(db)
     assert (run["verdict"], run["pruned"], len(remaining(db))) == ("tampered", 0, 8 if with_rows else 3)
 
@@ -174,8 +176,8 @@ def test_the_older_cut_put_back_with_what_was_pruned_since(db: Database, clock: 
     put_back(db, "history", "journal", "epoch")
     damage(db, "DELETE FROM h", "INSERT INTO h TABLE honest_h")
     restart(db, how)
-    # The record of the second run is there, and the journal of before knows nothing of it.
-    assert {kind for kind, *_ in found(db, "h")} == {"truncated", "configuration_altered"}
+    # The record of the second run and its checkpoint are there, and the journal of before knows nothing of them.
+    assert {kind for kind, *_ in found(db, "h")} == {"truncated", "configuration_altered", "checkpoint_altered"}
     run = prune(db)
     assert (run["verdict"], run["pruned"], len(remaining(db))) == ("tampered", 0, 5)
 
@@ -218,7 +220,7 @@ def test_a_cut_added_to_the_journal(db: Database, clock: Clock) -> None:
         f"jsonb_build_object('chains', jsonb_build_object('{name}', details->'chains'->'{name}' || '{{\"last\": 7}}'))"
     )
     names = columns.format(details="details", seq="seq")
-    db.run(f"INSERT INTO seal.journal ({names}) SELECT {columns.format(details=forged, seq='seq + 1')}"
+    db.run(f"INSERT INTO seal.journal ({names}) SELECT {columns.format(details=forged, seq='seq + 2')}"
            " FROM seal.journal WHERE kind = 'cut'")  # fmt: skip
     damage(db, "DELETE FROM h WHERE seal_seq IN (6, 7)")
     places = found(db, "h")

@@ -32,7 +32,7 @@ def test_what_is_older_than_the_window(db: Database, clock: Clock) -> None:
     assert run["history"] == "public.h"
     start = run["window_start"]
     assert start and abs(clock.now() - start - timedelta(days=365)) < timedelta(days=2)
-    assert kinds(db)[-2:] == ["verify", "cut"]
+    assert kinds(db)[-3:] == ["verify", "cut", "checkpoint"]
     journal_is_whole(db)
 
 

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "seal.refuse_change()",
     "seal.document(record)",
     "seal.verify_history(text,regclass,text)",
+    "seal.verify_since_checkpoint(regclass)",
     "seal.findings(text,regclass,bigint)",
     "seal.is_intact(text,regclass)",
     "seal.check_witness(text)",
@@ -46,7 +47,7 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.alert"}
+TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.checkpoint", "seal.alert"}
 VIEWS = {"seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"}
 SEQUENCES = {"seal.run_id", "seal.alert_id_seq"}
 RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {
@@ -58,6 +59,7 @@ SETTINGS = {
     "pgseal.alert_retry_interval": "sighup",
     "pgseal.anchor_interval": "sighup",
     "pgseal.chain_name": "postmaster",
+    "pgseal.checkpoint_interval": "sighup",
     "pgseal.key_command": "postmaster",
     "pgseal.key_command_timeout": "postmaster",
     "pgseal.key_file": "postmaster",
@@ -201,7 +203,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
-    questions |= {"status_lines", "run_lines", "hold_lines"}
+    questions |= {"verify_since_checkpoint", "status_lines", "run_lines", "hold_lines"}
     questions |= {"metrics_lines", "database_metrics_line"}
     auditor = questions | {"acknowledge"}
     operator = questions | {"verify_and_prune", "hold", "release", "test_alert", "deliver_alerts"}

@@ -138,16 +138,21 @@ impl Census {
     /// Takes out an entry that was counted; `false` if there is none left that it could be.
     #[must_use]
     pub fn remove(&mut self, chain: &[u8], tenant: Option<&[u8]>, position: u64, mac: &Mac) -> bool {
-        let term = self.key.term(position, mac);
-        let tallies = self.find(chain).map(|place| &mut self.chains[place]);
-        match tallies.and_then(|tallies| tallies.of(tenant)).filter(|tally| tally.entries > 0) {
-            Some(tally) => {
-                tally.entries -= 1;
-                tally.sum = tally.sum.wrapping_sub(term);
-                true
+        let tally = Tally { entries: 1, sum: self.key.term(position, mac) };
+        self.remove_tally(chain, tenant, tally)
+    }
+
+    /// Takes out all that another census under the same key has counted; `false` if not all of it was
+    /// there.
+    #[must_use]
+    pub fn subtract(&mut self, other: &Self) -> bool {
+        let mut all = other.is_complete();
+        for (chain, tallies) in other.names.iter().zip(&other.chains) {
+            for (tenant, tally) in tallies.all() {
+                all &= self.remove_tally(chain, tenant, tally);
             }
-            None => false,
         }
+        all
     }
 
     /// Takes over what another worker has counted under the same key.
@@ -217,6 +222,18 @@ impl Census {
         } else if let Some(tenant) = tenant {
             self.tallies += 1;
             self.chains[place].by_tenant.insert(tenant.to_vec(), more);
+        }
+    }
+
+    fn remove_tally(&mut self, chain: &[u8], tenant: Option<&[u8]>, less: Tally) -> bool {
+        let tallies = self.find(chain).map(|place| &mut self.chains[place]);
+        match tallies.and_then(|tallies| tallies.of(tenant)).filter(|tally| tally.entries >= less.entries) {
+            Some(tally) => {
+                tally.entries -= less.entries;
+                tally.sum = tally.sum.wrapping_sub(less.sum);
+                true
+            }
+            None => false,
         }
     }
 

@@ -57,6 +57,9 @@ proptest! {
             prop_assert!(census.remove(&[*chain], tenant.as_deref(), *position, &mac(*content)));
         }
         prop_assert_eq!(all(&census), all(&of(kept)));
+        let mut at_once = of(&rows);
+        prop_assert!(at_once.subtract(&of(gone)));
+        prop_assert_eq!(all(&at_once), all(&of(kept)));
     }
 
     #[test]

@@ -82,7 +82,9 @@ pub struct DatabaseSlot {
     pub next_run: i64,
     /// When it is needed to send an alarm, likewise.
     pub next_alarm: i64,
-    /// When these two were computed, µs since 2000-01-01 UTC.
+    /// When it is needed to check what was sealed since the checkpoints, likewise.
+    pub next_check: i64,
+    /// When these were computed, µs since 2000-01-01 UTC.
     pub planned_at: i64,
     /// Counts what may have changed `next_run`: whoever computed it meanwhile computed it from what was before.
     pub plan: u32,
@@ -98,6 +100,10 @@ pub struct DatabaseSlot {
     /// server's start.
     pub last_run_started: i64,
     pub last_run_finished: i64,
+    /// When the newest check since the checkpoints began, µs since 2000-01-01 UTC; 0: none did since the server's start.
+    pub checked_at: i64,
+    /// One of that check's histories could not be checked.
+    pub check_failed: bool,
     /// What went wrong with runs the last time; empty: nothing.
     pub run_trouble: Text<252>,
     /// Histories whose run could not be made and has to wait.
@@ -146,6 +152,7 @@ impl DatabaseSlot {
         witness_trouble: Text::EMPTY,
         next_run: 0,
         next_alarm: 0,
+        next_check: 0,
         planned_at: 0,
         plan: 0,
         run_not_before: 0,
@@ -154,6 +161,8 @@ impl DatabaseSlot {
         running: [0; 16],
         last_run_started: 0,
         last_run_finished: 0,
+        checked_at: 0,
+        check_failed: false,
         run_trouble: Text::EMPTY,
         postponed: [Postponed::FREE; MAX_POSTPONED],
     };
@@ -162,6 +171,7 @@ impl DatabaseSlot {
     pub fn plan_again(&mut self) {
         self.next_run = 0;
         self.next_alarm = 0;
+        self.next_check = 0;
         self.plan = self.plan.wrapping_add(1);
     }
 }
@@ -205,6 +215,8 @@ pub struct LauncherSlot {
     pub schedule: Text<252>,
     /// Since when they are so, µs since 2000-01-01 UTC; 0: since before the server's start.
     pub scheduled_since: i64,
+    /// How often the settings wanted checks since the checkpoints when it last looked, µs; 0: never.
+    pub check_interval: i64,
 }
 
 /// The secret of the verification that a backend is running; zero when none runs.

@@ -27,20 +27,24 @@ pub(super) struct Walk {
     /// The anchor above: its number, what it follows, its time.
     above: Option<(u64, Option<Mac>, i64)>,
     complete_seen: bool,
+    /// One that was checked before, with all below it, and whether it was met.
+    floor: Option<(u64, Mac)>,
+    floor_seen: bool,
     /// First and last anchor, what is wrong with them, and what was found there.
     pub(super) faults: Vec<(u64, u64, String, Option<String>)>,
 }
 
 impl Walk {
-    pub(super) fn new(cut: Option<Cut>) -> Walk {
-        Walk { cut, ..Walk::default() }
+    pub(super) fn new(cut: Option<Cut>, floor: Option<(u64, Mac)>) -> Walk {
+        Walk { cut, floor, ..Walk::default() }
     }
 
-    pub(super) fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) {
+    /// Whether there is more to check.
+    pub(super) fn step(&mut self, anchor: Anchor, chain: &mut AnchorChain) -> bool {
         let number = anchor.number;
         if number > 0 && self.cut.is_some_and(|cut| number <= cut.position) {
             self.fault_if(true, number, number, "stands in the table although it was pruned");
-            return;
+            return true;
         }
         let mac = anchor.authentic_mac();
         if let Some((above, prev, at)) = self.above {
@@ -72,6 +76,8 @@ impl Walk {
         }
         let prev = Mac::try_from(anchor.prev.as_slice()).ok().filter(|_| mac.is_some());
         self.above = Some((number, prev, if mac.is_some() { anchor.at } else { i64::MAX }));
+        self.floor_seen |= self.floor.is_some() && self.floor == mac.map(|mac| (number, mac));
+        !(self.floor_seen && self.complete_seen)
     }
 
     /// No chain ever falls: an earlier anchor with a higher position saw entries that were removed.
@@ -86,6 +92,9 @@ impl Walk {
     }
 
     pub(super) fn end(&mut self) {
+        if self.floor_seen && self.complete_seen {
+            return;
+        }
         let (cut, before) = self.cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac));
         if let Some((lowest, prev, _)) = self.above {
             self.fault_if(lowest > cut + 1, cut + 1, lowest - 1, "was removed");

@@ -1,0 +1,67 @@
+//! Where chains must begin and end: at their cut, or at a checkpoint; and at what memory, anchors and
+//! witness remember.
+
+use super::audit::Audited;
+use crate::pg::spi;
+use crate::record::cut::Cut;
+use crate::seal::heads::Remembered;
+use crate::seal::plan::{self, chain_name};
+use pgseal_chain::{GENESIS, Head, Known, Mac};
+use std::collections::BTreeMap;
+
+/// What the server's memory and the journal know of a history's chains.
+pub fn known(
+    remembered: &[Remembered],
+    cuts: &BTreeMap<String, Cut>,
+    window_start: Option<i64>,
+    tenant_only: bool,
+) -> Known {
+    let prefix = if remembered.is_empty() { None } else { plan::chain_prefix().ok() };
+    let heads = remembered
+        .iter()
+        .filter(|known| known.head.position > 0)
+        .filter_map(|known| {
+            let prefix = prefix.as_deref()?;
+            let chain = chain_name(prefix, known.slot.chain());
+            Some(Head { chain: chain.into_bytes(), position: known.head.position, mac: Some(known.head.mac) })
+        })
+        .collect();
+    let cuts = cuts.iter().map(|(chain, cut)| pgseal_chain::Cut {
+        chain: chain.clone().into_bytes(),
+        position: cut.position,
+        mac: cut.mac,
+    });
+    Known { heads, cuts: cuts.collect(), window_start, tenant_only }
+}
+
+/// The position before a chain's first row, and its mac.
+pub fn begin(known: &Known, chain: &[u8]) -> (u64, Mac) {
+    let cut = known.cuts.iter().find(|cut| cut.chain == chain);
+    cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac))
+}
+
+/// Whether the unordered pass saw nothing but whole chains that begin and end where they should.
+pub fn are_whole(audited: &Audited, known: &Known, table: &str) -> bool {
+    if audited.suspicious > 0 {
+        return false;
+    }
+    let chains: BTreeMap<&[u8], _> = audited.sums.chains().collect();
+    chains.keys().all(|chain| audited.sums.is_whole(chain, begin(known, chain)))
+        && known.heads.iter().all(|head| match chains.get(head.chain.as_slice()) {
+            Some(sum) if sum.highest_position == head.position => head.mac == Some(sum.highest_mac),
+            Some(sum) if sum.highest_position < head.position => false,
+            None if begin(known, &head.chain).0 < head.position => false,
+            _ => stands_on_chain(table, head),
+        })
+}
+
+/// For what lies below the end of what was just read.
+pub fn stands_on_chain(table: &str, head: &Head) -> bool {
+    let rows = spi::read(&format!(
+        "SELECT pg_catalog.encode(seal_mac, 'hex') FROM {table} WHERE seal_chain = {} AND seal_seq = {}",
+        spi::literal(&String::from_utf8_lossy(&head.chain)),
+        head.position
+    ));
+    let expected = head.mac.map(hex::encode);
+    matches!(rows.as_slice(), [row] if row.first() == Some(&expected))
+}

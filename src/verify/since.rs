@@ -1,0 +1,121 @@
+//! Answers that rest on a checkpoint: only what was sealed since is read, and the entries of the tenant
+//! asked for, which must be those of the census. Whatever does not fit leads to a full verification,
+//! never to an answer.
+
+use super::audit::Audited;
+use super::ends;
+use super::pass::Since;
+use crate::pg::spi;
+use crate::pg::value::TypeOid;
+use crate::record::checkpoint::Checkpoint;
+use crate::record::columns::Place;
+use crate::record::cut::Cut;
+use pgseal_chain::{Census, Head, HistoryId, Mac};
+use std::collections::BTreeMap;
+
+/// A checkpoint that an answer may rest on.
+pub struct Rest {
+    pub checkpoint: Checkpoint,
+    tenant: Option<String>,
+}
+
+impl Rest {
+    /// `None` if the checkpoint cannot answer this question: something was pruned since, or it does not
+    /// know what each tenant has.
+    pub fn on(checkpoint: Checkpoint, cuts: &BTreeMap<String, Cut>, tenant: Option<&str>) -> Option<Rest> {
+        let usable = checkpoint.is_current(cuts) && (tenant.is_none() || checkpoint.has_census());
+        usable.then(|| Rest { checkpoint, tenant: tenant.map(str::to_owned) })
+    }
+
+    /// What the pass is to leave out. `column` is the tenant column.
+    pub fn since(&self, column: Option<&Place>) -> Since {
+        let chains: BTreeMap<String, u64> =
+            self.checkpoint.chains.iter().map(|(chain, reached)| (chain.clone(), reached.position)).collect();
+        let of_tenant = match (&self.tenant, column) {
+            (Some(tenant), Some(column)) => is_of_tenant(column, tenant),
+            _ => Some("false".to_owned()),
+        };
+        let condition = of_tenant.map(|of_tenant| format!(" WHERE {of_tenant} OR {}", is_newer(&chains)));
+        Since { chains, condition: condition.unwrap_or_default() }
+    }
+
+    /// Where each chain begins for a pass that leaves out what was verified.
+    pub fn begins(&self, cuts: &BTreeMap<String, Cut>) -> Vec<pgseal_chain::Cut> {
+        let mut begins: BTreeMap<&String, (u64, Mac)> =
+            cuts.iter().map(|(chain, cut)| (chain, (cut.position, cut.mac))).collect();
+        begins.extend(self.checkpoint.chains.iter().map(|(chain, reached)| (chain, (reached.position, reached.mac))));
+        let begin = |(chain, (position, mac)): (&String, (u64, Mac))| pgseal_chain::Cut {
+            chain: chain.clone().into_bytes(),
+            position,
+            mac,
+        };
+        begins.into_iter().map(begin).collect()
+    }
+
+    /// Whether the newest entry of each chain that the checkpoint saw is still there, and whether the
+    /// tenant has exactly the entries that it had then.
+    pub fn holds(&self, audited: &Audited, history: HistoryId, table: &str) -> bool {
+        let Some(key) = self.checkpoint.id.key(history) else { return false };
+        let empty = Census::new(key);
+        let counted = audited.census.as_ref().unwrap_or(&empty);
+        self.checkpoint.chains.iter().all(|(chain, reached)| {
+            let name = chain.as_bytes();
+            let of_tenant = self.tenant.as_deref().is_none_or(|tenant| {
+                let census = reached.census.iter().flatten();
+                let commitment = census.into_iter().find(|tally| tally.tenant.as_deref() == Some(tenant.as_bytes()));
+                counted.fits(name, Some(tenant.as_bytes()), commitment)
+            });
+            let head = Head { chain: name.to_vec(), position: reached.position, mac: Some(reached.mac) };
+            of_tenant && ends::stands_on_chain(table, &head)
+        })
+    }
+}
+
+/// Rows that no checkpoint has: above what it reached, or in chains that it does not know. The index on
+/// chain and position finds them.
+fn is_newer(chains: &BTreeMap<String, u64>) -> String {
+    let chains: Vec<(String, u64)> = chains.iter().map(|(chain, position)| (spi::literal(chain), *position)).collect();
+    let mut ranges = Vec::new();
+    match chains.first() {
+        Some((first, _)) => ranges.push(format!("h.seal_chain < {first}")),
+        None => ranges.push("true".to_owned()),
+    }
+    for (place, (chain, position)) in chains.iter().enumerate() {
+        let mut range = format!("(h.seal_chain, h.seal_seq) > ({chain}, {position})");
+        if let Some((next, _)) = chains.get(place + 1) {
+            range.push_str(&format!(" AND h.seal_chain < {next}"));
+        }
+        ranges.push(format!("({range})"));
+    }
+    ranges.join(" OR ")
+}
+
+/// Rows whose tenant may print as this text; `None`: only looking at each row can tell.
+fn is_of_tenant(column: &Place, tenant: &str) -> Option<String> {
+    let name = spi::identifier(&column.name);
+    let number = |range: std::ops::RangeInclusive<i64>| match tenant.parse::<i64>() {
+        // Only what the type itself prints is the text of a value.
+        Ok(number) if range.contains(&number) && number.to_string() == tenant => format!("h.{name} = {number}"),
+        _ => "false".to_owned(),
+    };
+    match column.type_oid {
+        TypeOid::TEXT | TypeOid::VARCHAR | TypeOid::BPCHAR => Some(format!("h.{name} = {}", spi::literal(tenant))),
+        TypeOid::INT2 => Some(number(i64::from(i16::MIN)..=i64::from(i16::MAX))),
+        TypeOid::INT4 => Some(number(i64::from(i32::MIN)..=i64::from(i32::MAX))),
+        TypeOid::INT8 => Some(number(i64::MIN..=i64::MAX)),
+        TypeOid::UUID => Some(match is_uuid(tenant) {
+            true => format!("h.{name} = {}::pg_catalog.uuid", spi::literal(tenant)),
+            false => "false".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// As the type prints it.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}
