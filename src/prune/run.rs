@@ -16,6 +16,7 @@ use crate::schedule::exclusive;
 use crate::verify::acknowledge;
 use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
+use crate::verify::progress::{self, Phase};
 use crate::verify::run::Outcome;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
@@ -214,12 +215,14 @@ pub fn prune_some(recorded: &mut Recorded) -> bool {
 
 /// Deletes up to about `limit` entries and journals the cuts; says what went.
 pub fn prune(run: i64, plan: &mut Plan, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
+    let _shown = progress::begin(plan.relation, Phase::Locking);
     // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
     exclusive::keep_settings(plan.relation);
     // Likewise whoever detaches it, or takes a partition out of it.
     if !relation::lock_with_descendants(plan.relation) || !plan.is_current() {
         return Err(Obstacle::Changed);
     }
+    progress::enter(Phase::Pruning, plan.entries().min(limit));
     let removed = match plan.partitions.is_empty() {
         true => rows::remove(plan, limit),
         false => partitions::remove(plan).ok_or(Obstacle::InUse)?,

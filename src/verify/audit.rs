@@ -2,6 +2,7 @@
 
 use super::entry::Judgement;
 use super::pass::{self, Pass};
+use super::progress::Counter;
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
 use pgseal_chain::{Audit, NamedAnchors};
@@ -36,6 +37,7 @@ pub struct AuditState {
     pass: Option<Pass>,
     audited: Audited,
     last_count: usize,
+    counter: Counter,
 }
 
 thread_local! {
@@ -58,11 +60,13 @@ impl AggregateState for AuditState {
             pass: Some(Pass::begin(plan)),
             audited: Audited { sums, counts: Vec::new(), named: NamedAnchors::default(), suspicious: 0, unsealed: 0 },
             last_count: 0,
+            counter: Counter::default(),
         }
     }
 
     fn add(&mut self, row: Row<'_>) {
         let Some(pass) = &mut self.pass else { return };
+        self.counter.one();
         let of_tenant = pass.is_of_tenant(row);
         let Some(seal) = pass.checker.seal(row, &mut pass.scratch) else {
             self.audited.suspicious += 1;
@@ -92,6 +96,7 @@ impl AggregateState for AuditState {
     }
 
     fn save(&self) -> Vec<u8> {
+        self.counter.flush();
         let counts: Vec<Value> = self
             .audited
             .counts
@@ -111,10 +116,11 @@ impl AggregateState for AuditState {
     fn load(bytes: &[u8]) -> AuditState {
         let mut audited = Audited::load(bytes).unwrap_or_else(Audited::unreadable);
         audited.counts.sort_by(|a, b| a.chain.cmp(&b.chain));
-        AuditState { pass: None, audited, last_count: 0 }
+        AuditState { pass: None, audited, last_count: 0, counter: Counter::default() }
     }
 
     fn finish(self) {
+        self.counter.flush();
         RESULT.replace(Some(self.audited));
     }
 }

@@ -13,6 +13,7 @@ pub mod generated;
 mod internal;
 pub mod locate;
 pub mod pass;
+pub mod progress;
 mod recorded;
 pub mod run;
 pub mod status;

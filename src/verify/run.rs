@@ -9,6 +9,7 @@ use super::basis::{self, Tails};
 use super::internal::{Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::pass::{self, PassPlan};
+use super::progress::{self, Phase};
 use super::{configuration, generated, witness};
 use crate::key::KeyFault;
 use crate::pg::relation;
@@ -100,6 +101,7 @@ struct Outside {
 /// Verifies a whole history; `tenant` limits what is counted and which findings concern the asker.
 /// `None` if it was detached, or forgotten, while we waited for its table.
 pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option<&WitnessLine>) -> Option<Outcome> {
+    let _shown = progress::begin(registration.relation, Phase::Locking);
     user::with_rights_of(user::extension_owner(), || {
         let table_is_there = relation::lock_with_descendants(registration.relation);
         let table = relation::name_of(registration.relation);
@@ -115,6 +117,7 @@ pub fn verify(registration: &Registration, tenant: Option<&str>, witness: Option
         for internal in [journal::table(), anchor::table()].into_iter().flatten() {
             relation::lock_with_descendants(internal);
         }
+        progress::enter(Phase::Records, 0);
         let in_recovery = server::in_recovery();
         let outside = Outside {
             remembered: if in_recovery { Vec::new() } else { heads::of_history(registration.history) },
@@ -164,6 +167,7 @@ fn verify_locked(
     // Without all seal columns the passes cannot be asked for.
     let complete = SealPlaces::find(&attributes).is_some();
     let _run = RunGuard::begin();
+    progress::enter(Phase::Entries, expected_entries(&registration, outside, &internal));
     let audited = complete.then(|| audit(&plan, &table, &places)).flatten();
     if let Some(audited) = &audited {
         let tops = audited.sums.chains().map(|(chain, sum)| (chain, sum.highest_position));
@@ -252,6 +256,7 @@ fn audit(plan: &PassPlan, table: &str, places: &[Place]) -> Option<Audited> {
 
 fn locate(plan: &PassPlan, table: &str, places: &[Place], known: Known, definition: &Definition) -> Findings<RowKey> {
     locate::prepare(known);
+    progress::enter_again(Phase::Sorting);
     spi::read(&plan.query("locate", table, places, true));
     let findings = locate::take_result();
     if definition.alterations.is_empty() || definition.key_fault.is_some() {
@@ -262,6 +267,7 @@ fn locate(plan: &PassPlan, table: &str, places: &[Place], known: Known, definiti
 }
 
 fn check_generated(definition: &Definition, plan: &PassPlan, table: &str) -> Findings<RowKey> {
+    progress::enter(Phase::Generated, 0);
     let column = pass::tenant_column_name(definition);
     let tenant = match (plan.tenant.as_deref(), column.as_deref()) {
         (Some(tenant), Some(column)) => Some((column, tenant)),
@@ -324,6 +330,25 @@ fn known_heads(
         mac: cut.mac,
     });
     Known { heads, cuts: cuts.collect(), window_start, tenant_only }
+}
+
+/// About how many entries stand in the table: those up to the heads that memory and anchors know, without what was
+/// pruned. Of other nodes neither knows any; what the statistics say counts them, too.
+fn expected_entries(registration: &Registration, outside: &Outside, internal: &Internal) -> u64 {
+    let cuts =
+        internal.histories.get(&registration.history).map(|journaled| journaled.cuts.clone()).unwrap_or_default();
+    let remembered = known_heads(&outside.remembered, &cuts, None, false).heads.into_iter();
+    let remembered = remembered.map(|head| (String::from_utf8_lossy(&head.chain).into_owned(), head.position));
+    let anchored = internal.anchored(&in_anchors(registration.history)).into_iter();
+    let anchored = anchored.map(|(chain, position, _)| (chain, position));
+    let mut tops: BTreeMap<String, u64> = BTreeMap::new();
+    for (chain, position) in remembered.chain(anchored) {
+        let top = tops.entry(chain).or_default();
+        *top = position.max(*top);
+    }
+    let pruned = |chain: &String| cuts.get(chain).map_or(0, |cut| cut.position);
+    let known: u64 = tops.iter().map(|(chain, top)| top.saturating_sub(pruned(chain))).sum();
+    known.max(progress::rows_by_statistics(registration.relation))
 }
 
 fn count_nodes(audited: Option<&Audited>) -> BTreeMap<String, NodeCount> {
