@@ -18,15 +18,17 @@ GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operat
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.progress_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.verification_progress, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- A monitoring system reads numbers and names of histories, nothing else.
 GRANT USAGE ON SCHEMA seal TO pg_monitor;
 GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pg_monitor;
 GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pg_monitor;
-GRANT SELECT ON seal.metrics, seal.database_metrics TO pg_monitor;
+GRANT EXECUTE ON FUNCTION seal.progress_lines() TO pg_monitor;
+GRANT SELECT ON seal.metrics, seal.database_metrics, seal.verification_progress TO pg_monitor;
 
 -- Operators verify for the record, prune, and hold.
 GRANT EXECUTE ON FUNCTION seal.verify_and_prune(regclass, boolean) TO pgseal_operator, pgseal_admin;

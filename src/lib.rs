@@ -33,7 +33,8 @@ pgrx::extension_sql_file!("../sql/administration.sql", name = "administration", 
 pgrx::extension_sql_file!("../sql/prune.sql", name = "prune", requires = ["administration"]);
 pgrx::extension_sql_file!("../sql/alert.sql", name = "alert", requires = ["prune"]);
 pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["alert"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["heartbeat"], finalize);
+pgrx::extension_sql_file!("../sql/progress.sql", name = "progress", requires = ["heartbeat"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["progress"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 #[pg_guard]

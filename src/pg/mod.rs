@@ -19,6 +19,7 @@ pub mod lock;
 pub mod object_access;
 pub mod output;
 pub mod preload;
+pub mod progress;
 pub mod relation;
 pub mod row;
 pub mod scan;

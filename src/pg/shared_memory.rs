@@ -7,6 +7,7 @@
 //! | database slots | the same | who commits entries (`dirty`, `plan`); the launcher and its workers (the rest) |
 //! | launcher slot | the same | the launcher and its workers |
 //! | counters | none: atomics | whoever counts, see `counters` |
+//! | progress | none: atomics | a backend that verifies and its parallel workers, see `progress` |
 //! | run secrets | none: a slot belongs to one backend | that backend, read by its parallel workers after they start |
 
 mod slots;
@@ -14,13 +15,14 @@ mod slots;
 pub use slots::{DatabaseSlot, HeadSlot, LauncherSlot, Postponed, RunSlot, SlotKey};
 
 use super::counters::{self, Counters};
+use super::progress::{self, ProgressSlot};
 use super::{clock, server};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::CStr;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 const TRANCHE: &CStr = c"pgseal";
 const HEADS: &CStr = c"pgseal heads";
@@ -28,6 +30,7 @@ const RUNS: &CStr = c"pgseal verification runs";
 const DATABASES: &CStr = c"pgseal databases";
 const LAUNCHER: &CStr = c"pgseal launcher";
 const COUNTERS: &CStr = c"pgseal counters";
+const PROGRESS: &CStr = c"pgseal progress";
 
 /// Everything that the lock guards.
 pub struct Shared<'a> {
@@ -47,7 +50,8 @@ static LOCK: AtomicPtr<pg_sys::LWLock> = AtomicPtr::new(ptr::null_mut());
 static PREVIOUS_REQUEST: OnceLock<pg_sys::shmem_request_hook_type> = OnceLock::new();
 static PREVIOUS_STARTUP: OnceLock<pg_sys::shmem_startup_hook_type> = OnceLock::new();
 
-fn run_slots() -> usize {
+/// How many backends there can be.
+pub(super) fn backends() -> usize {
     // SAFETY: fixed before the shared memory hooks run.
     unsafe { pg_sys::MaxBackends.max(1) as usize }
 }
@@ -76,7 +80,8 @@ unsafe extern "C-unwind" fn request() {
             previous();
         }
         let databases = MAX_DATABASES * size_of::<DatabaseSlot>() + size_of::<LauncherSlot>() + counters::SIZE;
-        pg_sys::RequestAddinShmemSpace(heads_bytes() + run_slots() * size_of::<RunSlot>() + databases + 1024);
+        let backends = backends() * size_of::<RunSlot>() + progress::size(backends());
+        pg_sys::RequestAddinShmemSpace(heads_bytes() + backends + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
 }
@@ -92,10 +97,11 @@ unsafe extern "C-unwind" fn startup() {
         let guard = &raw mut (*pg_sys::MainLWLockArray.add(ADDIN_SHMEM_INIT_LOCK)).lock;
         pg_sys::LWLockAcquire(guard, pg_sys::LWLockMode::LW_EXCLUSIVE);
         let heads = area::<HeadSlot>(HEADS, settings::max_heads());
-        let runs = area::<RunSlot>(RUNS, run_slots());
+        let runs = area::<RunSlot>(RUNS, backends());
         let databases = area::<DatabaseSlot>(DATABASES, MAX_DATABASES);
         let launcher = area::<LauncherSlot>(LAUNCHER, 1);
         counters::place(area::<Counters>(COUNTERS, counters::DATABASES));
+        progress::place(area::<ProgressSlot>(PROGRESS, backends()));
         pg_sys::LWLockRelease(guard);
         DATABASE_SLOTS.store(databases, Ordering::Relaxed);
         LAUNCHER_SLOT.store(launcher, Ordering::Relaxed);
@@ -257,6 +263,28 @@ pub fn run_slot() -> RunSlot {
 }
 
 pub fn set_run_slot(slot: RunSlot) {
+    if slot.active {
+        clear_at_exit();
+    }
     // SAFETY: as in `run_slot`; called in the leader only.
     unsafe { *RUN_SLOTS.load(Ordering::Relaxed).add(server::leader_number()) = slot }
+}
+
+/// Whether this process clears its slots when it exits.
+static CLEARS_AT_EXIT: AtomicBool = AtomicBool::new(false);
+
+#[pg_guard]
+unsafe extern "C-unwind" fn backend_ends(_code: i32, _arg: pg_sys::Datum) {
+    set_run_slot(RunSlot { secret: [0; 16], active: false });
+    progress::hide();
+}
+
+/// Has what this backend shows of a verification cleared when it exits: a FATAL unwinds nothing, and its
+/// number goes to the next one.
+pub(super) fn clear_at_exit() {
+    if !CLEARS_AT_EXIT.swap(true, Ordering::Relaxed) {
+        // SAFETY: the callback is a function of this library, which is never unloaded. MyProc, whose
+        // number it needs, is given up by a callback that was registered earlier and so runs later.
+        unsafe { pg_sys::on_shmem_exit(Some(backend_ends), pg_sys::Datum::null()) }
+    }
 }

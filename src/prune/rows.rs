@@ -4,6 +4,7 @@
 use super::error::PruneError;
 use super::plan::Plan;
 use crate::pg::error::OrRaise;
+use crate::pg::progress;
 use crate::pg::row::Row;
 use crate::pg::settings::PinnedPath;
 use crate::pg::{relation, server, spi, user};
@@ -60,6 +61,7 @@ pub fn remove(plan: &mut Plan, mut draft: Option<&mut Draft>, limit: u64) -> BTr
             let cut = gone.and_then(|gone| follow(before, first, last, gone));
             let changed = |what| PruneError::Changed { table: table.clone(), chain: chain.clone(), what };
             let cut = cut.map_err(changed).or_raise();
+            progress::count(last + 1 - first);
             left = left.saturating_sub(last + 1 - first);
             plan.cuts.insert(chain.clone(), cut);
             let span = Span { first, cut };

@@ -18,6 +18,7 @@ use crate::verify::acknowledge;
 use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
 use crate::verify::outcome::Outcome;
+use crate::verify::progress::{self, Phase};
 use crate::verify::run::Scope;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
@@ -259,12 +260,14 @@ impl Recorded {
 }
 
 fn prune(run: i64, plan: &mut Plan, draft: Option<&mut Draft>, limit: u64) -> Result<BTreeMap<String, Span>, Obstacle> {
+    let _shown = progress::begin(plan.relation, Phase::Locking);
     // Whoever sets a hold or a window comes before this, and is heeded, or after it is committed.
     exclusive::keep_settings(plan.relation);
     // Likewise whoever detaches it, or takes a partition out of it.
     if !relation::lock_with_descendants(plan.relation) || !plan.is_current() {
         return Err(Obstacle::Changed);
     }
+    progress::enter(Phase::Pruning, plan.entries().min(limit));
     let removed = match plan.partitions.is_empty() {
         true => rows::remove(plan, draft, limit),
         false => partitions::remove(plan, draft).ok_or(Obstacle::InUse)?,

@@ -174,7 +174,11 @@ pub fn stored(sees: Sees) -> Vec<Entry> {
 
 /// Everything authentic in the order in which it was done, what this transaction did last.
 pub fn acts(sees: Sees) -> Vec<Entry> {
-    let mut acts: Vec<Entry> = stored(sees).into_iter().filter(Entry::is_authentic).collect();
+    let mut acts = stored(sees);
+    acts.retain(|entry| {
+        server::check_for_interrupts();
+        entry.is_authentic()
+    });
     leave_out_what_was_brought_over(&mut acts, sees);
     acts.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
     acts.extend(queue::queued());

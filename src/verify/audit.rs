@@ -2,6 +2,7 @@
 
 use super::entry::Judgement;
 use super::pass::{self, Pass, Since};
+use super::progress::Counter;
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
 use pgseal_chain::{Audit, Census, CensusKey, NamedAnchors};
@@ -40,6 +41,7 @@ pub struct AuditState {
     audited: Audited,
     last_count: usize,
     before: Option<Before>,
+    counter: Counter,
 }
 
 /// Up to where each chain was verified before.
@@ -89,12 +91,14 @@ impl AggregateState for AuditState {
             audited: Audited { census: pass.new_census(), ..Audited::nothing() },
             last_count: 0,
             before: pass.plan.since.as_ref().map(Before::of),
+            counter: Counter::default(),
             pass: Some(pass),
         }
     }
 
     fn add(&mut self, row: Row<'_>) {
         let Some(pass) = &mut self.pass else { return };
+        self.counter.one();
         let of_tenant = pass.is_of_tenant(row);
         let Some(seal) = pass.checker.seal(row, &mut pass.scratch) else {
             self.audited.suspicious += 1;
@@ -138,6 +142,7 @@ impl AggregateState for AuditState {
     }
 
     fn save(&self) -> Vec<u8> {
+        self.counter.flush();
         let counts: Vec<Value> = self
             .audited
             .counts
@@ -158,10 +163,11 @@ impl AggregateState for AuditState {
     fn load(bytes: &[u8]) -> AuditState {
         let mut audited = Audited::load(bytes).unwrap_or_else(Audited::unreadable);
         audited.counts.sort_by(|a, b| a.chain.cmp(&b.chain));
-        AuditState { pass: None, audited, last_count: 0, before: None }
+        AuditState { pass: None, audited, last_count: 0, before: None, counter: Counter::default() }
     }
 
     fn finish(self) {
+        self.counter.flush();
         RESULT.replace(Some(self.audited));
     }
 }

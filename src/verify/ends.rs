@@ -40,6 +40,16 @@ pub fn begin(known: &Known, chain: &[u8]) -> (u64, Mac) {
     cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac))
 }
 
+/// How many entries are to be read, up to the heads that are known.
+pub fn expected(known: &Known) -> u64 {
+    let mut tops: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for head in &known.heads {
+        let top = tops.entry(&head.chain).or_default();
+        *top = head.position.max(*top);
+    }
+    tops.iter().map(|(chain, top)| top.saturating_sub(begin(known, chain).0)).sum()
+}
+
 /// Whether the unordered pass saw nothing but whole chains that begin and end where they should.
 pub fn are_whole(audited: &Audited, known: &Known, table: &str) -> bool {
     if audited.suspicious > 0 {

@@ -6,6 +6,7 @@ mod walk;
 
 use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
+use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
 use crate::record::checkpoint;
@@ -310,6 +311,7 @@ impl Internal {
     fn check_journal_chain(&mut self, entries: &[Entry]) {
         let mut last: (u64, Option<Mac>) = (0, Some(GENESIS));
         for entry in entries {
+            server::check_for_interrupts();
             let (name, position) = (&entry.chain, entry.position);
             if position > last.0 + 1 {
                 let what = "entries of the journal were removed".to_owned();

@@ -2,6 +2,7 @@
 
 use super::entry::Judgement;
 use super::pass::{self, Pass};
+use super::progress::{self, Counter, Phase};
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
 use crate::pg::server;
@@ -20,6 +21,7 @@ pub struct RowKey {
 pub struct LocateState {
     pass: Pass,
     locator: Locator<RowKey>,
+    counter: Counter,
 }
 
 thread_local! {
@@ -43,17 +45,20 @@ impl AggregateState for LocateState {
     }
 
     fn begin(plan: &str) -> LocateState {
-        LocateState { pass: Pass::begin(plan), locator: Locator::new(KNOWN.take()) }
+        progress::go_on_as(Phase::Naming);
+        LocateState { pass: Pass::begin(plan), locator: Locator::new(KNOWN.take()), counter: Counter::default() }
     }
 
     fn add(&mut self, row: Row<'_>) {
         server::check_for_interrupts();
+        self.counter.one();
         let of_tenant = self.pass.is_of_tenant(row);
         let observed = observe(&mut self.pass, row, of_tenant);
         self.locator.observe(observed);
     }
 
     fn finish(self) {
+        self.counter.flush();
         RESULT.replace(Some(self.locator.finish()));
     }
 

@@ -15,6 +15,7 @@ mod internal;
 pub mod locate;
 pub mod outcome;
 pub mod pass;
+pub mod progress;
 mod recorded;
 pub mod run;
 mod since;

@@ -11,6 +11,7 @@ use super::internal::{Anchors, Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::outcome::{self, Outcome, Subject};
 use super::pass::{self, PassPlan};
+use super::progress::{self, Phase};
 use super::since::Rest;
 use super::{configuration, generated, witness};
 use crate::pg::relation;
@@ -87,6 +88,7 @@ struct Outside {
 
 /// Verifies a history. `None` if it was detached, or forgotten, while we waited for its table.
 pub fn verify(registration: &Registration, ask: Ask<'_>) -> Option<Outcome> {
+    let _shown = progress::begin(registration.relation, Phase::Locking);
     user::with_rights_of(user::extension_owner(), || {
         let table_is_there = relation::lock_with_descendants(registration.relation);
         let table = relation::name_of(registration.relation);
@@ -102,6 +104,7 @@ pub fn verify(registration: &Registration, ask: Ask<'_>) -> Option<Outcome> {
         for internal in [journal::table(), anchor::table()].into_iter().flatten() {
             relation::lock_with_descendants(internal);
         }
+        progress::enter(Phase::Records, 0);
         let in_recovery = server::in_recovery();
         let outside = Outside {
             remembered: if in_recovery { Vec::new() } else { heads::of_history(registration.history) },
@@ -284,8 +287,9 @@ impl Reading<'_> {
     fn whole(&self) -> Read {
         let census = (self.ask.scope == Scope::Whole).then(CensusId::draw).and_then(Result::ok);
         let plan = PassPlan { census: census.clone(), ..self.plan() };
+        let known = self.known();
+        progress::enter(Phase::Entries, ends::expected(&known).max(progress::rows_by_statistics(self.relation)));
         let audited = self.complete.then(|| audit(&plan, &self.table, &self.places, self.history)).flatten();
-        let known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
         let tops = tops(audited.as_ref());
         Read { census, ..self.judge(audited, known, &tops) }
     }
@@ -299,13 +303,13 @@ impl Reading<'_> {
         let condition = since.condition.clone();
         let census = self.ask.tenant.map(|_| rest.checkpoint.id.clone());
         let plan = PassPlan { since: Some(since), census, ..self.plan() };
+        let known = Known { cuts: rest.begins(&self.cuts), ..self.known() };
+        progress::enter(Phase::Entries, ends::expected(&known) + rest.of_tenant());
         let audited = {
             // What is new is found by index, however many rows the statistics expect.
             let _path = PinnedPath::pin_with(&[(c"enable_seqscan", c"off")]);
             audit(&plan, &self.table, &self.places, self.history).unwrap_or_else(Audited::nothing)
         };
-        let mut known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
-        known.cuts = rest.begins(&self.cuts);
         let reached = rest.checkpoint.chains.iter();
         let mut tops: BTreeMap<Vec<u8>, u64> =
             reached.map(|(chain, reached)| (chain.clone().into_bytes(), reached.position)).collect();
@@ -315,6 +319,18 @@ impl Reading<'_> {
             && read.findings.is_empty()
             && read.audited.as_ref().is_some_and(|audited| rest.holds(audited, self.history, &self.table));
         fits.then(|| Read { rest: Some(rest), condition: Some(condition).filter(|text| !text.is_empty()), ..read })
+    }
+
+    /// What memory and anchors know of its chains.
+    fn known(&self) -> Known {
+        let mut known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
+        let anchored = self.internal.anchored(&in_anchors(self.history)).into_iter();
+        known.heads.extend(anchored.map(|(chain, position, mac)| Head {
+            chain: chain.into_bytes(),
+            position,
+            mac: Some(mac),
+        }));
+        known
     }
 
     /// Compares what a pass saw with what is known from outside the table. `tops` are the highest positions.
@@ -327,12 +343,6 @@ impl Reading<'_> {
             findings.extend(brought.into_iter().map(|(chain, first, last)| brought_over(chain, first, last)));
         }
         findings.extend(self.internal.judge_names(audited.as_ref().map(|audited| &audited.named)));
-        let anchored = self.internal.anchored(&name);
-        known.heads.extend(anchored.iter().map(|(chain, position, mac)| Head {
-            chain: chain.clone().into_bytes(),
-            position: *position,
-            mac: Some(*mac),
-        }));
         let mut witness_is_pruned = false;
         if let Some(line) = self.ask.witness {
             let seen = witness::of_history(line, &name);
@@ -365,6 +375,7 @@ impl Reading<'_> {
     /// Names what is wrong, entry by entry.
     fn locate(&self, known: Known) -> Findings<RowKey> {
         locate::prepare(known);
+        progress::enter_again(Phase::Sorting);
         spi::read(&self.plan().query("locate", &self.table, &self.places, true));
         let findings = locate::take_result();
         if self.definition.alterations.is_empty() || self.definition.key_fault.is_some() {
@@ -375,6 +386,7 @@ impl Reading<'_> {
     }
 
     fn generated(&self, condition: Option<&str>) -> Findings<RowKey> {
+        progress::enter(Phase::Generated, 0);
         let tenant = match (self.ask.tenant, self.tenant_column.as_deref()) {
             (Some(tenant), Some(column)) => Some((column, tenant)),
             (Some(_), None) => return Findings::default(),

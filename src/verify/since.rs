@@ -52,6 +52,14 @@ impl Rest {
         begins.into_iter().map(begin).collect()
     }
 
+    /// How many entries the tenant asked for had.
+    pub fn of_tenant(&self) -> u64 {
+        let tenant = self.tenant.as_deref().map(str::as_bytes);
+        let tallies = self.checkpoint.chains.values().filter_map(|reached| reached.census.as_ref()).flatten();
+        let of_tenant = tallies.filter(|tally| tenant.is_some() && tally.tenant.as_deref() == tenant);
+        of_tenant.map(|tally| tally.entries).sum()
+    }
+
     /// Whether the newest entry of each chain that the checkpoint saw is still there, and whether the
     /// tenant has exactly the entries that it had then.
     pub fn holds(&self, audited: &Audited, history: HistoryId, table: &str) -> bool {

@@ -32,7 +32,11 @@ def test_a_monitoring_role_reads_nothing_else(db: Database, roles: Roles) -> Non
         assert refusal(session, f"DELETE FROM {view}").state in {"42501", "55000"}
     functions = """SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace = 'seal'::regnamespace
                       AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE') ORDER BY 1"""
-    assert db.rows(functions) == [("seal.database_metrics_line()",), ("seal.metrics_lines()",)]
+    assert db.rows(functions) == [
+        ("seal.database_metrics_line()",),
+        ("seal.metrics_lines()",),
+        ("seal.progress_lines()",),
+    ]
 
 
 def test_others_do_not(db: Database, roles: Roles) -> None:

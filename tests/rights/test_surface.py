@@ -32,6 +32,7 @@ FUNCTIONS = {
     "seal.status_lines()",
     "seal.metrics_lines()",
     "seal.database_metrics_line()",
+    "seal.progress_lines()",
     "seal.check_setup()",
     "seal.test_alert()",
     "seal.deliver_alerts()",
@@ -48,7 +49,10 @@ AGGREGATES = {
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
 TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.checkpoint", "seal.alert"}
-VIEWS = {"seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"}
+VIEWS = {
+    *("seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"),
+    "seal.verification_progress",
+}
 SEQUENCES = {"seal.run_id", "seal.alert_id_seq"}
 RELATIONS = {(table, "r") for table in TABLES} | {(view, "v") for view in VIEWS} | {
     (sequence, "S") for sequence in SEQUENCES
@@ -204,7 +208,7 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
     questions |= {"verify_since_checkpoint", "status_lines", "run_lines", "hold_lines"}
-    questions |= {"metrics_lines", "database_metrics_line"}
+    questions |= {"metrics_lines", "database_metrics_line", "progress_lines"}
     auditor = questions | {"acknowledge"}
     operator = questions | {"verify_and_prune", "hold", "release", "test_alert", "deliver_alerts"}
     admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "set_schedule", "accept_clock"}
