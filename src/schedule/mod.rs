@@ -4,6 +4,7 @@
 mod alarm;
 pub mod exclusive;
 mod launcher;
+pub mod missed;
 mod plan;
 mod runner;
 mod runs;

@@ -133,7 +133,8 @@ impl Question<'_> {
         }
     }
 
-    fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
+    /// One line for each node that sealed entries of a history.
+    pub fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
         let verdict = self.verdict(outcome);
         outcome
             .nodes
@@ -314,7 +315,8 @@ fn of_row(row: &Registration, kind: Kind, what: &str) -> Outcome {
     run::only(Finding::new(kind, format!("history {table} {what}")), table)
 }
 
-fn nothing_attached() -> Line {
+/// The answer where there is no history.
+pub fn nothing_attached() -> Line {
     Line {
         verdict: Verdict::of(&Findings::<RowKey>::default(), 0),
         history: None,

@@ -16,5 +16,5 @@ pub mod pass;
 mod recorded;
 pub mod run;
 pub mod status;
-mod witness;
+pub mod witness;
 pub mod worker;

@@ -24,7 +24,7 @@ use crate::record::registry::{self, Registration};
 use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
 use crate::seal::plan::{self, chain_name};
-use pgseal_chain::{Audit, ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, WitnessLine};
+use pgseal_chain::{Audit, ChainName, Finding, Findings, GENESIS, Head, HistoryId, Kind, Known, Mac, WitnessLine};
 use std::collections::BTreeMap;
 
 /// Entries of one node that stand for the tenant asked for, or of everybody.
@@ -57,6 +57,8 @@ pub struct Outcome {
     pub key_fault: Option<KeyFault>,
     /// What was verified; `None` where no history could be read.
     pub subject: Option<Subject>,
+    /// The newest authentic entry of each chain: position and mac.
+    pub heads: BTreeMap<String, (u64, Mac)>,
 }
 
 /// The history that a run is about, under the run's snapshot.
@@ -222,7 +224,15 @@ fn verify_locked(
             keys: definition.key_ids(),
             journaled: journaled.cloned(),
         }),
+        heads: heads_of(audited.as_ref()),
     })
+}
+
+fn heads_of(audited: Option<&Audited>) -> BTreeMap<String, (u64, Mac)> {
+    let chains = audited.into_iter().flat_map(|audited| audited.sums.chains());
+    chains
+        .map(|(chain, sum)| (String::from_utf8_lossy(chain).into_owned(), (sum.highest_position, sum.highest_mac)))
+        .collect()
 }
 
 /// The unordered pass over some tables of a history only, under the active snapshot; `None` where a
@@ -408,5 +418,6 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         readable: false,
         key_fault: crate::key::current().err(),
         subject: None,
+        heads: BTreeMap::new(),
     }
 }
