@@ -13,6 +13,8 @@ GRANT EXECUTE ON FUNCTION seal.verify_since_checkpoint(regclass) TO pgseal_audit
 GRANT EXECUTE ON FUNCTION seal.findings(text, regclass, bigint) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.is_intact(text, regclass) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_witness(text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.report(text, regclass, timestamp with time zone, timestamp with time zone, text, text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.check_report(text) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.acknowledge(text, regclass, text, text, bigint) TO pgseal_auditor, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.document(record) TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.status_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;

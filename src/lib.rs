@@ -6,7 +6,8 @@
 //! side, `key` where the secret comes from, `command` commands that settings name, `private_file` files
 //! that hold a secret, `admin` attach, detach and the guard of definitions, `prune` recorded runs and what
 //! they allow to delete, `schedule` what runs by itself, `alert` who is told when something is wrong,
-//! `heartbeat` the numbers by which a monitoring system sees that all this goes on.
+//! `heartbeat` the numbers by which a monitoring system sees that all this goes on, `report` what a verification found,
+//! on a page for people.
 
 mod admin;
 mod alert;
@@ -17,6 +18,7 @@ mod pg;
 mod private_file;
 mod prune;
 mod record;
+mod report;
 mod schedule;
 mod seal;
 mod settings;
@@ -34,7 +36,8 @@ pgrx::extension_sql_file!("../sql/prune.sql", name = "prune", requires = ["admin
 pgrx::extension_sql_file!("../sql/alert.sql", name = "alert", requires = ["prune"]);
 pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["alert"]);
 pgrx::extension_sql_file!("../sql/progress.sql", name = "progress", requires = ["heartbeat"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["progress"], finalize);
+pgrx::extension_sql_file!("../sql/report.sql", name = "report", requires = ["progress"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["report"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 #[pg_guard]

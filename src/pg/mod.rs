@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod clock;
 pub mod counters;
 mod ddl;
+pub mod durability;
 pub mod entry_points;
 pub mod error;
 pub mod executor;

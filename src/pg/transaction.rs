@@ -102,3 +102,9 @@ pub fn level() -> Level {
     // SAFETY: reads this backend's transaction state.
     unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
+
+/// Whether the transaction has written, or may have: it has an id of its own.
+pub fn has_written() -> bool {
+    // SAFETY: reads this backend's transaction state.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() != pg_sys::InvalidTransactionId }
+}

@@ -80,7 +80,7 @@ pub fn verify(asked: Option<u32>, dry: bool) -> Vec<Recorded> {
         exclusive::hold_until_transaction_end(history.relation);
     }
     let started = clock::now();
-    let scope = if dry { Scope::Needed } else { Scope::Whole };
+    let scope = if dry { Scope::Needed } else { Scope::Census };
     let question = Question { tenant: None, history: asked, witness: None, scope };
     let outcomes = question.outcomes();
     let asked = Asked { how: How::Manual, history: None, started, dry };
@@ -90,7 +90,7 @@ pub fn verify(asked: Option<u32>, dry: bool) -> Vec<Recorded> {
 /// Verifies a history because its schedule says so, and records that. Nobody else runs it.
 pub fn verify_scheduled(history: HistoryId) -> Recorded {
     let started = clock::now();
-    let question = about(history, Scope::Whole);
+    let question = about(history, Scope::Census);
     let Some(outcome) = question.outcomes().into_iter().next() else {
         Report::new(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, "it was detached meanwhile").raise()
     };

@@ -5,6 +5,7 @@ mod alarm;
 mod check;
 pub mod exclusive;
 mod launcher;
+pub mod missed;
 mod plan;
 mod runner;
 mod runs;

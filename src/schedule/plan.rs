@@ -17,7 +17,7 @@ use pgseal_chain::HistoryId;
 use pgseal_schedule::{Schedule, Zone};
 
 /// A run that begins later than this after its time was missed, µs.
-const LATE: i64 = 3_600_000_000;
+pub const LATE: i64 = 3_600_000_000;
 
 /// By so much the clock may be set back without anybody taking what was before for the future, µs.
 pub const TOLERANCE: i64 = 120_000_000;

@@ -142,7 +142,8 @@ impl Question<'_> {
         }
     }
 
-    fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
+    /// One line for each node that sealed entries of a history.
+    pub fn node_lines(&self, outcome: &Outcome) -> Vec<Line> {
         let verdict = self.verdict(outcome);
         outcome
             .nodes
@@ -323,7 +324,8 @@ fn of_row(row: &Registration, kind: Kind, what: &str) -> Outcome {
     outcome::only(Finding::new(kind, format!("history {table} {what}")), table)
 }
 
-fn nothing_attached() -> Line {
+/// The answer where there is no history.
+pub fn nothing_attached() -> Line {
     Line {
         verdict: Verdict::of(&Findings::<RowKey>::default(), 0),
         history: None,

@@ -20,5 +20,5 @@ mod recorded;
 pub mod run;
 mod since;
 pub mod status;
-mod witness;
+pub mod witness;
 pub mod worker;

@@ -6,7 +6,7 @@ use crate::key::KeyFault;
 use crate::record::checkpoint::Draft;
 use crate::record::journaled::{Acknowledgement, Journaled};
 use crate::settings;
-use pgseal_chain::{ChainName, Finding, Findings, HistoryId};
+use pgseal_chain::{ChainName, Finding, Findings, HistoryId, Mac};
 use std::collections::BTreeMap;
 
 /// Entries of one node that stand for the tenant asked for, or of everybody.
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub subject: Option<Subject>,
     /// Entries of a checkpoint that the answer rests on without having read them.
     pub rested: u64,
+    /// The newest entry of each chain: position and mac.
+    pub heads: BTreeMap<String, (u64, Mac)>,
     /// What a checkpoint is made of, if that was asked for and the whole history was verified.
     pub draft: Option<Draft>,
 }
@@ -73,6 +75,7 @@ pub fn only(finding: Finding<RowKey>, table: String) -> Outcome {
         key_fault: crate::key::current().err(),
         subject: None,
         rested: 0,
+        heads: BTreeMap::new(),
         draft: None,
     }
 }

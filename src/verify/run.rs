@@ -27,7 +27,7 @@ use crate::record::identity::in_anchors;
 use crate::record::registry::{self, Registration};
 use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
-use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known, WitnessLine};
+use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known, Mac, WitnessLine};
 use std::collections::BTreeMap;
 
 /// How much of a history is read.
@@ -35,8 +35,10 @@ use std::collections::BTreeMap;
 pub enum Scope {
     /// Whatever the question needs: the whole history, or for a tenant what a checkpoint leaves to read.
     Needed,
+    /// The whole history.
+    All,
     /// The whole history, with what a checkpoint is made of.
-    Whole,
+    Census,
     /// What was sealed since the newest checkpoint; the whole history if there is none.
     Since,
 }
@@ -56,7 +58,7 @@ impl Ask<'_> {
     pub fn may_rest(&self) -> bool {
         match self.scope {
             Scope::Needed => self.tenant.is_some(),
-            Scope::Whole => false,
+            Scope::All | Scope::Census => false,
             Scope::Since => true,
         }
     }
@@ -198,6 +200,7 @@ fn examine(
         nodes: outcome::count_nodes(audited.as_ref()),
         basis: basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" },
         draft: draft.filter(|_| findings.total == 0),
+        heads: read.heads(),
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
         window_start: reading.window_start,
@@ -253,6 +256,16 @@ struct Read {
 }
 
 impl Read {
+    /// The newest entry of each chain that was read or rested on.
+    fn heads(&self) -> BTreeMap<String, (u64, Mac)> {
+        let rested = self.rest.iter().flat_map(|rest| &rest.checkpoint.chains);
+        let rested = rested.map(|(chain, reached)| (chain.clone(), (reached.position, reached.mac)));
+        let read = self.audited.iter().flat_map(|audited| audited.sums.chains());
+        let read = read
+            .map(|(chain, sum)| (String::from_utf8_lossy(chain).into_owned(), (sum.highest_position, sum.highest_mac)));
+        rested.chain(read).collect()
+    }
+
     /// What a checkpoint is made of, if there is nothing wrong.
     fn draft(&self, history: HistoryId, internal: &Internal) -> Option<Draft> {
         let id = self.census.clone().filter(|_| self.is_whole && self.findings.is_empty())?;
@@ -285,7 +298,7 @@ impl Reading<'_> {
 
     /// The whole history.
     fn whole(&self) -> Read {
-        let census = (self.ask.scope == Scope::Whole).then(CensusId::draw).and_then(Result::ok);
+        let census = (self.ask.scope == Scope::Census).then(CensusId::draw).and_then(Result::ok);
         let plan = PassPlan { census: census.clone(), ..self.plan() };
         let known = self.known();
         progress::enter(Phase::Entries, ends::expected(&known).max(progress::rows_by_statistics(self.relation)));

@@ -213,7 +213,8 @@ fn anchors() -> SetupLine {
     }
 }
 
-fn witness() -> SetupLine {
+/// Whether anchors leave the server.
+pub fn witness() -> SetupLine {
     let trouble = newest_anchor::slot().map(|slot| slot.witness_trouble.get()).unwrap_or_default();
     match settings::witness_command() {
         None => wrong(

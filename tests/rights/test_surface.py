@@ -28,6 +28,8 @@ FUNCTIONS = {
     "seal.findings(text,regclass,bigint)",
     "seal.is_intact(text,regclass)",
     "seal.check_witness(text)",
+    "seal.report(text,regclass,timestamp with time zone,timestamp with time zone,text,text)",
+    "seal.check_report(text)",
     "seal.acknowledge(text,regclass,text,text,bigint)",
     "seal.status_lines()",
     "seal.metrics_lines()",
@@ -209,6 +211,7 @@ def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
     questions |= {"verify_since_checkpoint", "status_lines", "run_lines", "hold_lines"}
     questions |= {"metrics_lines", "database_metrics_line", "progress_lines"}
+    questions |= {"report", "check_report"}
     auditor = questions | {"acknowledge"}
     operator = questions | {"verify_and_prune", "hold", "release", "test_alert", "deliver_alerts"}
     admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "set_schedule", "accept_clock"}

@@ -8,9 +8,11 @@
 
 mod expression;
 mod fault;
+mod missed;
 mod zone;
 
 pub use fault::Fault;
+pub use missed::{Gap, Missed};
 pub use zone::Zone;
 
 use chrono::{DateTime, NaiveDateTime};
