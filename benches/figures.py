@@ -22,6 +22,8 @@ class Figures:
     at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
     rounds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     words: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    interrupted: bool = False
+    """Not every workload has all rounds of the plan."""
 
     def add(self, workload: Workload, variant: Variant, number: float) -> None:
         self.rounds.setdefault(workload.key, {}).setdefault(variant.name, []).append(number)

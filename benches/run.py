@@ -14,7 +14,7 @@ from dataclasses import replace
 from catalogue import FULL, QUICK
 from figures import Figures
 from progress import progress
-from publish import PUBLISHED, UNPUBLISHED, publish
+from publish import PUBLISHED, RESULTS, UNPUBLISHED, publish
 from server import SETTINGS, place
 from support.cluster import ROOT, Cluster
 from table import caption, terminal
@@ -43,11 +43,15 @@ def main() -> None:
             for part in arguments.parts:
                 PARTS[part](benchmark)
         except KeyboardInterrupt:
-            whole = False
+            whole, figures.interrupted = False, True
+        except Exception:
+            # What was measured so far is not to be measured again.
+            figures.save(UNPUBLISHED / RESULTS)
+            raise
     progress("")
     print(f"{caption(figures)}\n\n{terminal(figures, variants)}\n")
     folder = PUBLISHED if whole else UNPUBLISHED
-    figures.save(folder / "results.json")
+    figures.save(folder / RESULTS)
     for path in publish(folder):
         print(path.relative_to(ROOT))
 

@@ -47,7 +47,7 @@ def place(cluster: Cluster) -> dict[str, Any]:
 def in_words(place: dict[str, Any]) -> str:
     """The same as a phrase."""
     processors = f"{place['cores']} × {place['processor']}"
-    return f"PostgreSQL {place['server']}, {processors}, {place['memory_gb']} GB, fsync on"
+    return f"PostgreSQL {place['server']}, {processors}, {place['memory_gb']} GB, fsync on, jit off"
 
 
 @contextmanager

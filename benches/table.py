@@ -15,8 +15,9 @@ NOTHING = "–"
 
 def caption(figures: Figures) -> str:
     """Where the figures come from, and how they were taken."""
+    rounds = f"at most {figures.plan.rounds}" if figures.interrupted else str(figures.plan.rounds)
     return (
-        f"{in_words(figures.place)}, {figures.at[:10]}. Medians of {figures.plan.rounds} alternating rounds; ratios are"
+        f"{in_words(figures.place)}, {figures.at[:10]}. Medians of {rounds} alternating rounds; ratios are"
         " medians of the rounds' ratios. Documents of about 300 bytes, tables with primary key and tenant index."
     )
 
@@ -29,7 +30,8 @@ def terminal(figures: Figures, variants: Sequence[Variant]) -> str:
     head = ["", "", *(variant.title for variant in variants), "bar", "aim", "reached"]
     body = [line for section in SECTIONS for line in _lines(figures, section, variants)]
     verdicts = [figures.worst(VERDICT, variant) or NOTHING for variant in variants]
-    body.append([VERDICT, "", *verdicts, "", "", ""])
+    if VERDICT in figures.words:
+        body.append([VERDICT, "", *verdicts, "", "", ""])
     return "\n".join([*aligned(head, body), "", *_notes(figures)])
 
 

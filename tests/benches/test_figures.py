@@ -50,6 +50,12 @@ def test_a_round_that_was_not_finished_counts_for_nobody(figures: Figures) -> No
     assert figures.ratio(catalogue.INSERT_MANY_OF_PLAIN, PGSEAL) == 0.9
 
 
+def test_an_interrupted_run_does_not_claim_all_rounds(figures: Figures) -> None:
+    assert "Medians of 5 alternating rounds" in markdown(figures, None)
+    figures.interrupted = True
+    assert "Medians of at most 5 alternating rounds" in markdown(figures, None)
+
+
 def test_nothing_is_compared_with_itself_or_with_nothing(figures: Figures) -> None:
     assert figures.ratio(catalogue.INSERT_MANY_OF_PLAIN, PLAIN) is None
     assert figures.ratio(catalogue.VERIFY_FASTER_THAN_SQL, PGCRYPTO) is None
@@ -129,6 +135,7 @@ def test_the_readme_has_room_for_the_figures() -> None:
 
 
 def test_figures_go_nowhere_but_between_two_marks() -> None:
-    for page in ("nothing\n", f"{readme.BEGIN}\n", f"{readme.END}\n{readme.BEGIN}\n"):
+    begin, end = f"{readme.BEGIN}\n", f"{readme.END}\n"
+    for page in ("nothing\n", begin, end + begin, begin + begin + end, begin + end + begin + end):
         with pytest.raises(ValueError, match="not once in the page"):
             readme.with_figures(page, "figures\n")
