@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python bench bench-pruning install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-readme install build-tools python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
@@ -35,11 +35,17 @@ test-rust: build-tools
 test-python: install python
 	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
-bench: install python ## plain table, pgcrypto trigger and pgseal side by side (ARGS=--quick for a first look)
+bench: install python ## plain table, pgcrypto trigger and pgseal side by side: an hour (ARGS=--quick: some minutes)
 	@PYTHONPATH=tests $(PYTHON) -B benches/run.py $(ARGS)
+
+bench-memory: install python ## how much memory the verification of ten million entries takes (minutes, 10 GB of disk)
+	@PYTHONPATH=tests $(PYTHON) -B benches/memory.py $(ARGS)
 
 bench-pruning: install python ## what eight writers notice while the older half of a history is pruned (minutes)
 	@PYTHONPATH=tests $(PYTHON) -B benches/pruning.py $(ARGS)
+
+bench-readme: python ## put picture and table of the last whole bench into the README
+	@PYTHONPATH=tests $(PYTHON) -B benches/readme.py
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh

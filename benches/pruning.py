@@ -8,77 +8,34 @@ it shorter. "plain" is a DELETE of as many rows of an ordinary table, with the s
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
-import signal
-import statistics
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from contestants import PGSEAL, PLAIN, SQL, Contestant, write_rows
-from report import machine
-from run import SETTINGS, progress
+from pgbench import writing
+from progress import progress
+from server import SETTINGS, copy, in_words, place, rows_file
 from support.clock import Clock, travelling_server
 from support.cluster import Cluster
 from support.database import Database
 from support.sealing import wait_for
+from variants import PGSEAL, PLAIN, Variant
 
 CLIENTS = 8
 ALONE = 15.0
 
 
-@dataclass
-class Writers:
-    """pgbench with its rate, second by second."""
-
-    seconds: list[tuple[float, float]] = field(default_factory=list)
-
-    def rate(self, first: float, last: float) -> float:
-        """Median transactions per second between two moments."""
-        return statistics.median(rate for at, rate in self.seconds if first <= at <= last)
-
-
-@contextmanager
-def writing(database: Database) -> Iterator[Writers]:
-    writers = Writers()
-    script = database.cluster.home / "insert.pgbench"
-    shutil.copy(SQL / "insert.pgbench", script)
-    process = database.cluster.popen(
-        "pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-T", "3600", "-P", "1", "-f", script,
-        database.name,
-    )  # fmt: skip
-
-    def read() -> None:
-        for line in process.stderr or ():
-            found = re.match(r"progress: [\d.]+ s, ([\d.]+) tps", line)
-            if found:
-                writers.seconds.append((time.monotonic(), float(found.group(1))))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        yield writers
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        reader.join(30)
-
-
-def half_old(database: Database, clock: Clock, contestant: Contestant, rows_file: Path) -> None:
+def half_old(database: Database, clock: Clock, variant: Variant, rows: int) -> None:
     """As many old rows as new ones."""
-    contestant.set_up(database)
+    file = rows_file(database.cluster, rows)
+    variant.set_up(database)
     database.run("SET statement_timeout = 0")
-    if contestant is PGSEAL:
+    if variant is PGSEAL:
         database.run("SELECT seal.set_window('history', 12)")
-    database.run(f"COPY history (tenant, at, payload) FROM '{rows_file}'")
-    if contestant is PGSEAL:
+    copy(database, file)
+    if variant is PGSEAL:
         wait_for(database, "SELECT sum(unanchored) = 0 FROM seal.status")
         clock.forward(days=400)
-    database.run(f"COPY history (tenant, at, payload) FROM '{rows_file}'")
+    copy(database, file)
     database.run("VACUUM ANALYZE history")
     database.run("CHECKPOINT")
 
@@ -87,16 +44,13 @@ def size(database: Database) -> float:
     return int(database.value("SELECT pg_total_relation_size('history')")) / 2**20
 
 
-def measure(cluster: Cluster, clock: Clock, contestant: Contestant, rows: int, prune: Callable[[Database], int]) -> None:
-    rows_file = cluster.home / "rows"
-    if not rows_file.exists():
-        write_rows(rows_file, rows)
+def measure(cluster: Cluster, clock: Clock, variant: Variant, rows: int, prune: Callable[[Database], int]) -> None:
     database = cluster.createdb()
-    progress(f"{contestant.name}: {rows:,} old rows and {rows:,} new ones")
-    half_old(database, clock, contestant, rows_file)
+    progress(f"{variant.title}: {rows:,} old rows and {rows:,} new ones")
+    half_old(database, clock, variant, rows)
     before = size(database)
-    progress(f"{contestant.name}: {CLIENTS} writers, alone and beside the pruning")
-    with writing(database) as writers:
+    progress(f"{variant.title}: {CLIENTS} writers, alone and beside the pruning")
+    with writing(database, "insert.pgbench", CLIENTS) as writers:
         time.sleep(ALONE)
         started = time.monotonic()
         pruned = prune(database)
@@ -109,12 +63,12 @@ def measure(cluster: Cluster, clock: Clock, contestant: Contestant, rows: int, p
     database.run("VACUUM history")
     vacuum = time.monotonic() - vacuum
     progress("")
-    print(f"{contestant.name}: {pruned:,} entries in {ended - started:.1f} s ({pruned / (ended - started):,.0f} per s);"
+    print(f"{variant.title}: {pruned:,} entries in {ended - started:.1f} s ({pruned / (ended - started):,.0f} per s);"
           f" writers {alone:,.0f} tps alone, {beside:,.0f} beside it: {beside / alone:.2f}")  # fmt: skip
     print(f"  size {before:,.0f} MB before, {after:,.0f} MB after, {size(database):,.0f} MB after VACUUM"
           f" ({vacuum:.1f} s, {dead:,} dead rows)", flush=True)  # fmt: skip
-    if contestant is PGSEAL:
-        print(f"  afterwards: {contestant.verdict(database)}", flush=True)
+    if variant is PGSEAL:
+        print(f"  afterwards: {variant.verdict(database)}", flush=True)
     database.drop()
 
 
@@ -130,12 +84,10 @@ def main() -> None:
         return int(database.value("SELECT pruned FROM seal.verify_and_prune('history')"))
 
     with travelling_server(None, defaults=SETTINGS) as (cluster, clock):
-        version = cluster.psql("SHOW server_version").stdout.strip()
-        place = machine()
-        print(f"PostgreSQL {version}, {place['cores']} × {place['processor']}, {place['memory_gb']} GB, fsync on")
+        print(in_words(place(cluster)))
         measure(cluster, clock, PLAIN, rows, delete)
         measure(cluster, clock, PGSEAL, rows, verify_and_prune)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
