@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod model;
+pub mod path;
 
 use pgseal_chain::{
     Authenticity, Cut, Entry, EpochKey, Finding, Findings, GENESIS, Head, HistoryId, HistoryKeys, Known, Locator, Mac,
