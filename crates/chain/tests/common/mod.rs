@@ -1,6 +1,7 @@
 //! A small history that is sealed with real keys and then tampered with.
 #![allow(dead_code)]
 
+pub mod acts;
 pub mod model;
 pub mod path;
 
