@@ -61,6 +61,7 @@ def assert_whole(judgement: Record, answer: Answer, expected: Record) -> None:
     """The answer of a full verification: exactly what the judge expects."""
     found = [judged(finding) for finding in answer.of_entries]
     assert found == [judged(finding) for finding in expected["findings"]]
+    assert not [finding for finding in expected["findings"] if finding["names_another"]]
     assert_line(answer, expected)
     assert judgement["right"] == judgement["unchanged"]
     if judgement["unchanged"]:

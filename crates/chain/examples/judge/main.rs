@@ -3,7 +3,7 @@
 //!
 //! A judgement has three voices. `right` is the slow model: every mac recomputed, every chain walked row by row.
 //! `unchanged` and `told` compare the rows with those that were sealed, which no verification can. `findings` is what
-//! the locating pass makes of the rows; of each, `since` and `needed` say whether an answer that rests on the
+//! the locating pass makes of the rows; `names_another` if one has a key that is not the asker's; `since` and `needed` say whether an answer that rests on the
 //! checkpoint must have it too: always, unless it is about entries that the checkpoint covers and that were never the
 //! asking tenant's.
 
@@ -111,6 +111,9 @@ fn described(case: &Case, truth: &Truth<'_>, tenant: Option<&str>, finding: &Fin
         "expected": finding.expected,
         "found": finding.found,
         "detail": finding.detail,
+        "names_another": place.row.is_some_and(|row| {
+            finding.of_tenant && tenant.is_some() && row.tenant.as_deref() != tenant
+        }),
         "since": since,
         "needed": since || tenant.is_none_or(|tenant| truth.is_about(tenant, &place)),
     })

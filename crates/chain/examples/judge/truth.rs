@@ -82,9 +82,10 @@ impl<'a> Truth<'a> {
         here.copied().chain(place.row).any(|row| is_of(row, tenant))
     }
 
+    /// A row at a position that cannot be stands above nothing.
     fn is_covered(&self, row: &Row) -> bool {
         let covered = row.chain.as_ref().and_then(|chain| self.case.checkpoint.get(chain));
-        row.at().is_some_and(|position| covered.is_some_and(|covered| position <= *covered))
+        covered.is_some_and(|covered| row.at().is_none_or(|position| position <= *covered))
     }
 }
 
