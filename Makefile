@@ -33,6 +33,7 @@ test-rust: build-tools
 	cargo test -p pgseal-chain -p pgseal-document -p pgseal-schedule
 
 test-python: install python
+	cargo build --quiet -p pgseal-chain --example judge
 	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 bench: install python ## plain table, pgcrypto trigger and pgseal side by side: an hour (ARGS=--quick: some minutes)

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::model::{Edge, audit, chain, is_right, locate, mac};
+use common::model::{audit, chain, locate, mac};
+use common::path::{Edge, is_right};
 use pgseal_chain::{Audit, GENESIS, Mac, RunSecret};
 use proptest::prelude::*;
 use std::collections::HashMap;

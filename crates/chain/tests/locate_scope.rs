@@ -187,3 +187,34 @@ fn verdicts() {
     let passing: Vec<&str> = Verdict::ALL.iter().filter(|v| v.is_intact()).map(|v| v.as_str()).collect();
     assert_eq!(passing, ["intact_in_window", "intact"]);
 }
+
+#[test]
+fn a_branch_beside_the_chain_concerns_whoever_has_a_row_in_it() {
+    // At 4 to 6 both the chain and a branch of it; the first row of a position is the one that is tried.
+    let mut world = World::of(9);
+    let branch = world.branch(3, 50, 3);
+    for (tenant, rows) in [("first", 50), ("middle", 51), ("last", 52)] {
+        for branch_first in [true, false] {
+            let mut world = world.clone();
+            let at = if branch_first { 0 } else { world.rows.len() };
+            world.rows.splice(at..at, branch.clone());
+            world.rows.iter_mut().for_each(|row| row.of_tenant = row.key == rows);
+            world.known.tenant_only = true;
+            assert_eq!(world.brief(), [format!("duplicated a:4-6 #{rows}")], "{tenant} {branch_first}");
+        }
+    }
+    world.rows.extend(branch);
+    world.rows.iter_mut().for_each(|row| row.of_tenant = row.key == 5);
+    world.known.tenant_only = true;
+    assert_eq!(world.brief(), [""; 0]);
+}
+
+#[test]
+fn older_epochs_name_the_askers_own_row() {
+    let mut world = World::empty();
+    world.extend("a", [(1, 2), (2, 2), (3, 1), (4, 1), (5, 1)].into_iter());
+    assert_eq!(world.brief(), ["wrong_epoch a:3-5 #3"]);
+    world.rows.iter_mut().for_each(|row| row.of_tenant = row.key == 4);
+    world.known.tenant_only = true;
+    assert_eq!(world.brief(), ["wrong_epoch a:3-5 #4"]);
+}

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::model::{Case, audit, case, is_right, locate};
+use common::model::{Case, audit, case, locate};
+use common::path::is_right;
 use pgseal_chain::RunSecret;
 use proptest::prelude::*;
 

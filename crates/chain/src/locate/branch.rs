@@ -25,11 +25,28 @@ struct Side<K> {
     first: u64,
     last: u64,
     follows: bool,
+    about: About<K>,
+    /// The path's rows beside it: they are reported instead if the path turns out to go on along
+    /// this branch.
+    path: About<K>,
+}
+
+/// Which of several rows is named: the first that is the asking tenant's, or else the first.
+struct About<K> {
     key: Option<K>,
     of_tenant: bool,
-    /// Key and tenant of the path's row beside the first: they are reported instead if the path
-    /// turns out to go on along this branch.
-    path: (Option<K>, bool),
+}
+
+impl<K: Clone> About<K> {
+    fn new(row: &Sound<K>) -> Self {
+        Self { key: row.key.clone(), of_tenant: row.of_tenant }
+    }
+
+    fn and(&mut self, row: &Sound<K>) {
+        if row.of_tenant && !self.of_tenant {
+            *self = Self::new(row);
+        }
+    }
 }
 
 /// How a row fits what is known about its place.
@@ -62,10 +79,7 @@ impl<K: Clone> Branches<K> {
         let Some(mut side) = self.sides.remove(prev) else {
             return false;
         };
-        let (key, of_tenant) = side.path;
-        side.path = (side.key, side.of_tenant);
-        side.key = key;
-        side.of_tenant = of_tenant;
+        std::mem::swap(&mut side.about, &mut side.path);
         if let Some(mac) = path_end {
             self.sides.insert(mac, side);
         }
@@ -118,16 +132,16 @@ impl<K: Clone> Branches<K> {
             let side = match ended.remove(&row.prev) {
                 Some(mut side) => {
                     side.last = position;
-                    side.of_tenant |= row.of_tenant;
+                    side.about.and(&row);
+                    side.path.and(path);
                     side
                 }
                 None => Side {
                     first: position,
                     last: position,
                     follows: expected_prev.is_none_or(|mac| mac == row.prev),
-                    key: row.key,
-                    of_tenant: row.of_tenant,
-                    path: (path.key.clone(), path.of_tenant),
+                    about: About::new(&row),
+                    path: About::new(path),
                 },
             };
             self.sides.insert(row.mac, side);
@@ -181,6 +195,6 @@ fn beside<K>(chain: &[u8], side: Side<K>) -> Finding<K> {
     } else {
         (Kind::WrongPredecessor, format!("{which} there twice, once from an abandoned branch of the chain"))
     };
-    let finding = describe::at(kind, chain, side.first, side.last, detail).about(side.key, side.of_tenant);
+    let finding = describe::at(kind, chain, side.first, side.last, detail).about(side.about.key, side.about.of_tenant);
     if side.follows { finding.of_row_only() } else { finding }
 }

@@ -59,7 +59,10 @@ impl<K: Clone> Epochs<K> {
         }
         if let Some(finding) = &mut self.descent {
             finding.last_position = Some(position);
-            finding.of_tenant |= row.of_tenant;
+            if row.of_tenant && !finding.of_tenant {
+                finding.key = row.key.clone();
+                finding.of_tenant = true;
+            }
             return;
         }
         let detail = format!("entry {position} is of an older epoch than the entries before it");

@@ -1,7 +1,9 @@
 //! A small history that is sealed with real keys and then tampered with.
 #![allow(dead_code)]
 
+pub mod acts;
 pub mod model;
+pub mod path;
 
 use pgseal_chain::{
     Authenticity, Cut, Entry, EpochKey, Finding, Findings, GENESIS, Head, HistoryId, HistoryKeys, Known, Locator, Mac,

@@ -1,14 +1,8 @@
-//! What a right chain is, said slowly and plainly; and multisets of valid rows to judge.
+//! Multisets of valid rows to judge by the plain words of `path`.
 
+use super::path::Edge;
 use pgseal_chain::{Audit, Authenticity, Cut, Findings, GENESIS, Head, Known, Locator, Mac, Observed, RunSecret};
 use proptest::prelude::*;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edge {
-    pub position: u64,
-    pub prev: Mac,
-    pub mac: Mac,
-}
 
 pub fn mac(number: u64) -> Mac {
     let mut mac = [0; 32];
@@ -21,19 +15,6 @@ pub fn chain(macs: &[Mac]) -> Vec<Edge> {
     let before = std::iter::once(&GENESIS).chain(macs);
     let rows = (1..).zip(before.zip(macs));
     rows.map(|(position, (prev, mac))| Edge { position, prev: *prev, mac: *mac }).collect()
-}
-
-/// Walks from the cut, taking row after row: right if every row was taken, and the head passed.
-pub fn is_right(rows: &[Edge], cut: (u64, Mac), head: Option<(u64, Mac)>) -> bool {
-    let mut left = rows.to_vec();
-    let mut at = cut;
-    let mut passed = head.is_none_or(|head| head.0 <= cut.0);
-    while let Some(index) = left.iter().position(|row| row.position == at.0 + 1 && row.prev == at.1) {
-        let row = left.swap_remove(index);
-        at = (row.position, row.mac);
-        passed |= head == Some(at);
-    }
-    left.is_empty() && passed
 }
 
 pub fn audit(rows: &[Edge], secret: &RunSecret) -> Audit {
