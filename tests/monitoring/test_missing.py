@@ -12,6 +12,7 @@ from support.monitoring import counted, of_database, of_history, record_run
 from support.refusal import refusal
 from support.sealing import history, wait_for
 from support.servers import Servers
+from support.standby import COPIED, standby_of
 from support.tampering import unguarded
 from support.witnessing import anchored
 
@@ -25,7 +26,7 @@ DELETE FROM pg_depend d USING pg_class c
 
 @pytest.fixture
 def server(own_cluster: Servers) -> Cluster:
-    return own_cluster({"pgseal.anchor_interval": "500ms", "max_wal_senders": 4, "wal_level": "replica"})
+    return own_cluster({"pgseal.anchor_interval": "500ms", **COPIED})
 
 
 def sealed(server: Cluster) -> Database:
@@ -103,8 +104,7 @@ def test_when_pgseals_own_tables_are_gone(db: Database, damage: str, histories: 
 
 def test_on_a_standby(own_cluster: Servers, server: Cluster) -> None:
     primary = sealed(server)
-    copy = own_cluster.adopt(server.basebackup({"hot_standby": True}))
-    db = Database(copy, primary.name)
+    db = standby_of(own_cluster, primary)
     line = of_database(db)
     assert (line["up"], line["in_recovery"], line["scheduler_up"], line["worker_ok"]) == (1, 1, 0, 1)
     assert (line["anchor_age_seconds"], counted(db)) == (None, {})

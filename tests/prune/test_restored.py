@@ -13,13 +13,14 @@ from support.journaling import found
 from support.pruning import aged, assert_whole, prune, remaining, settle_journal
 from support.refusal import refusal
 from support.sealing import wait_for
+from support.standby import COPIED
 from support.windows import add
 from support.witnessing import AT_ONCE, anchored
 
 
 @pytest.fixture(scope="module")
 def travel() -> Iterator[tuple[Cluster, Clock]]:
-    with travelling_server({**AT_ONCE, "wal_level": "replica", "max_wal_senders": 4}) as both:
+    with travelling_server({**AT_ONCE, **COPIED}) as both:
         yield both
 
 

@@ -10,13 +10,14 @@ from support.cluster import Cluster
 from support.database import Database
 from support.restoring import furnish
 from support.servers import watched
+from support.standby import COPIED
 from support.witnessing import AT_ONCE
 
 
 @pytest.fixture(scope="session")
 def fast() -> Iterator[Cluster]:
     """The server that the tests of this folder share."""
-    with watched({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"}) as server:
+    with watched({**AT_ONCE, **COPIED}) as server:
         yield server
 
 

@@ -10,6 +10,7 @@ from support.cluster import Cluster
 from support.database import Database
 from support.sealing import background, history, wait_for
 from support.servers import Servers
+from support.standby import COPIED
 from support.witnessing import AT_ONCE, anchored
 
 FINDINGS = "SELECT kind, chain, position, detail FROM seal.findings()"
@@ -17,7 +18,7 @@ FINDINGS = "SELECT kind, chain, position, detail FROM seal.findings()"
 
 @pytest.fixture
 def server(own_cluster: Servers) -> Cluster:
-    return own_cluster({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"})
+    return own_cluster({**AT_ONCE, **COPIED})
 
 
 @pytest.fixture

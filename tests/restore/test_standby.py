@@ -10,6 +10,7 @@ from support.cluster import Cluster
 from support.database import Database
 from support.sealing import background, history, partitioned, run, wait_for
 from support.servers import Servers
+from support.standby import COPIED, caught_up, promote, standby_of
 from support.tampering import triggers_off
 from support.witnessing import AT_ONCE, Sink, anchored, set_command, until
 
@@ -18,7 +19,7 @@ FINDINGS = "SELECT history, kind, chain, position, detail FROM seal.findings()"
 
 @pytest.fixture
 def primary(own_cluster: Servers) -> Cluster:
-    return own_cluster({**AT_ONCE, "max_wal_senders": 4, "wal_level": "replica"})
+    return own_cluster({**AT_ONCE, **COPIED})
 
 
 @pytest.fixture
@@ -33,21 +34,13 @@ def db(primary: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture
-def standby(own_cluster: Servers, primary: Cluster, db: Database) -> Database:
-    copy = own_cluster.adopt(primary.basebackup({"hot_standby": True, "hot_standby_feedback": True}))
-    return Database(copy, db.name)
+def standby(own_cluster: Servers, db: Database) -> Database:
+    return standby_of(own_cluster, db, hot_standby_feedback=True)
 
 
 def writes(table: str, first: int, count: int) -> list[str]:
     leaf = ", 1" if table == "p" else ""
     return [f"INSERT INTO {table} VALUES ({number}{leaf}, 'x')" for number in range(first, first + count)]
-
-
-def caught_up(primary: Cluster, standby: Database) -> None:
-    with primary.connect() as session:
-        row = session.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
-    assert row
-    wait_for(standby, "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [row[0]])
 
 
 def assert_intact(db: Database, **entries: int) -> None:
@@ -68,7 +61,7 @@ def test_beside_a_busy_primary_and_promoted_under_load(primary: Cluster, db: Dat
             writer.result()
     assert rounds > 0
     newest = anchored(db)
-    caught_up(primary, standby)
+    caught_up(db, standby)
     at = standby.value(
         """SELECT replace(to_char(max(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.'), ' ', '') FROM seal.anchor"""
     )
@@ -82,7 +75,7 @@ def test_beside_a_busy_primary_and_promoted_under_load(primary: Cluster, db: Dat
     with background() as start:
         writer = start(db.connect(), *writes("h", 3_000, 1_500))
         until(lambda: standby.value("SELECT count(*) > 300 FROM h") is True, "the standby follows")
-        standby.value("SELECT pg_promote(true, 60)")
+        promote(standby)
         there = start(standby.connect(), *writes("h", 10_000, 100), *writes("p", 10_000, 100))
         while not there.done():
             assert standby.rows(FINDINGS) == []
@@ -118,9 +111,9 @@ def test_prepared_before_and_committed_after_the_promotion(primary: Cluster, db:
     run(session, "BEGIN", "INSERT INTO h VALUES (2, 'x')", "INSERT INTO h VALUES (3, 'x')", "PREPARE TRANSACTION 'a'")
     run(session, "BEGIN", "INSERT INTO p VALUES (2, 1, 'x')", "PREPARE TRANSACTION 'b'")
     db.run("INSERT INTO h VALUES (4, 'x')")
-    caught_up(primary, standby)
+    caught_up(db, standby)
     primary.stop()
-    assert standby.value("SELECT pg_promote(true, 60)") is True
+    promote(standby)
     standby.run("INSERT INTO h VALUES (10, 'x'); INSERT INTO p VALUES (10, 1, 'x')")
     wait_for(standby, "SELECT count(DISTINCT chain) = 2 FROM seal.anchor")
     assert standby.rows(FINDINGS) == []
@@ -148,12 +141,12 @@ def test_lines_across_the_promotion(primary: Cluster, db: Database, standby: Dat
     set_command(standby.cluster, own.command)
     db.run("INSERT INTO h VALUES (2, 'x')")
     line = sink.wait_for(db)
-    caught_up(primary, standby)
+    caught_up(db, standby)
     check = "SELECT contained FROM seal.check_witness(%s)"
     assert standby.value(check, [line]) is True
     assert standby.rows("SELECT DISTINCT verdict FROM seal.verify_history(witness => %s)", [line]) == [("intact",)]
     assert own.lines() == []
-    standby.value("SELECT pg_promote(true, 60)")
+    promote(standby)
     standby.run("INSERT INTO h VALUES (3, 'x')")
     later = own.wait_for(standby)
     db.run("INSERT INTO h VALUES (4, 'x')")

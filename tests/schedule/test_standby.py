@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from support.database import Database
 from support.scheduling import EVERY_SECOND, runs, scheduled, state, until, wait_for_runs
 from support.sealing import history
 from support.servers import Servers
+from support.standby import COPIED, promote, standby_of
 
 
 def test_it_waits_for_the_promotion(own_cluster: Servers) -> None:
-    primary = own_cluster({**scheduled(EVERY_SECOND), "max_wal_senders": 4, "wal_level": "replica"})
+    primary = own_cluster({**scheduled(EVERY_SECOND), **COPIED})
     db = primary.createdb()
     db.run("CREATE EXTENSION pgseal")
     history(db)
     db.run("INSERT INTO h VALUES (1, 'x')")
     wait_for_runs(db)
-    copy = own_cluster.adopt(primary.basebackup({"hot_standby": True, "hot_standby_feedback": True}))
-    standby = Database(copy, db.name)
+    standby = standby_of(own_cluster, db, hot_standby_feedback=True)
     wait_for_runs(db, more=2)
     until(lambda: len(runs(standby)) >= len(runs(db)) - 1)
     assert state(standby) == "this server only replays: runs begin when it is promoted"
@@ -27,8 +26,8 @@ def test_it_waits_for_the_promotion(own_cluster: Servers) -> None:
     last = standby.value("SELECT clock_timestamp()")
     until(lambda: (standby.value("SELECT clock_timestamp()") - last).total_seconds() > 2.5)
     assert runs(standby) == made
-    assert standby.value("SELECT pg_promote(true, 60)") is True
+    promote(standby)
     wait_for_runs(standby, more=2)
     assert runs(standby)[: len(made)] == made
     assert runs(standby)[-1]["verdict"] == "intact"
-    assert copy.log().count("was missed; it was caught up at") == 1
+    assert standby.cluster.log().count("was missed; it was caught up at") == 1

@@ -9,16 +9,18 @@ import pytest
 from support.anchoring import nothing_anchored
 from support.cluster import Cluster
 from support.database import Database
-from support.sealing import background, history, partitioned, run, value, wait_for
+from support.sealing import background, history, partitioned, run, value
 from support.servers import Servers
+from support.standby import COPIED, promote, standby_of
 from support.tampering import triggers_off
+from support.witnessing import AT_ONCE, anchored
 
 ENTRIES = 200
 
 
 @pytest.fixture
 def primary(own_cluster: Servers) -> Cluster:
-    return own_cluster({"max_wal_senders": 4, "wal_level": "replica", "pgseal.anchor_interval": "100ms"})
+    return own_cluster({**COPIED, **AT_ONCE})
 
 
 @pytest.fixture
@@ -32,26 +34,17 @@ def db(primary: Cluster) -> Iterator[Database]:
     yield database
 
 
-def replica(own_cluster: Servers, primary: Cluster, db: Database) -> Database:
-    standby = own_cluster.adopt(primary.basebackup({"hot_standby": True}))
-    return Database(standby, db.name)
-
-
-def wait_until_anchored(db: Database) -> None:
-    wait_for(db, "SELECT sum(unanchored) = 0 AND count(anchor) = count(*) FROM seal.status")
-
-
-def answers(db: Database) -> list[tuple[str, str, int, int]]:
+def verdicts(db: Database) -> list[tuple[str, str, int, int]]:
     return db.rows("SELECT history, verdict, entries, findings FROM seal.verify_history() ORDER BY 1")
 
 
 def test_it_verifies_and_says_with_which_anchor_the_tails_were_compared(
     own_cluster: Servers, primary: Cluster, db: Database
 ) -> None:
-    wait_until_anchored(db)
-    standby = replica(own_cluster, primary, db)
+    anchored(db)
+    standby = standby_of(own_cluster, db)
     assert standby.value("SELECT pg_is_in_recovery()")
-    assert answers(standby) == [("public.h", "intact", ENTRIES, 0), ("public.p", "intact", ENTRIES, 0)]
+    assert verdicts(standby) == [("public.h", "intact", ENTRIES, 0), ("public.p", "intact", ENTRIES, 0)]
     assert standby.rows("SELECT * FROM seal.findings()") == []
     assert standby.value("SELECT seal.is_intact()")
     newest = db.value("SELECT max(number) FROM seal.anchor")
@@ -69,12 +62,12 @@ def test_before_the_first_anchor_it_says_that_there_is_none(own_cluster: Servers
     with nothing_anchored(database):
         history(database)
         database.run("INSERT INTO h VALUES (1, 'x')")
-        standby = replica(own_cluster, primary, database)
+        standby = standby_of(own_cluster, database)
         basis = standby.value("SELECT basis FROM seal.verify_history()")
     assert basis.endswith("; this server only replays, newest entries compared with no anchor yet")
 
 
-def test_it_finds_what_was_done_on_the_primary(own_cluster: Servers, primary: Cluster, db: Database) -> None:
+def test_it_finds_what_was_done_on_the_primary(own_cluster: Servers, db: Database) -> None:
     session = db.connect()
     run(session, "SET session_replication_role = replica", "ALTER TABLE h DISABLE TRIGGER ALL")
     run(session, "UPDATE h SET p = 'y' WHERE id = 17")
@@ -84,19 +77,19 @@ def test_it_finds_what_was_done_on_the_primary(own_cluster: Servers, primary: Cl
         "ALTER TABLE h ENABLE ALWAYS TRIGGER zzz_pgseal_guard",
         "ALTER TABLE h ENABLE ALWAYS TRIGGER zzz_pgseal_truncate",
     )
-    standby = replica(own_cluster, primary, db)
+    standby = standby_of(own_cluster, db)
     assert standby.rows("SELECT history, kind, position FROM seal.findings()") == [("public.h", "modified", 17)]
 
 
-def test_it_finds_what_is_missing_at_the_end(own_cluster: Servers, primary: Cluster, db: Database) -> None:
+def test_it_finds_what_is_missing_at_the_end(own_cluster: Servers, db: Database) -> None:
     """Nothing but the anchors remembers these entries here."""
-    wait_until_anchored(db)
+    anchored(db)
     session = db.connect()
     with triggers_off(session, "h"):
         run(session, f"DELETE FROM h WHERE id > {ENTRIES - 3}")
     with triggers_off(session, "p"):
         run(session, "TRUNCATE p")
-    standby = replica(own_cluster, primary, db)
+    standby = standby_of(own_cluster, db)
     found = standby.rows("SELECT history, kind, position, last_position FROM seal.findings() ORDER BY 1")
     assert found == [
         ("public.h", "truncated", ENTRIES - 2, ENTRIES),
@@ -104,8 +97,8 @@ def test_it_finds_what_is_missing_at_the_end(own_cluster: Servers, primary: Clus
     ]
 
 
-def test_beside_writers_on_the_primary(own_cluster: Servers, primary: Cluster, db: Database) -> None:
-    standby = replica(own_cluster, primary, db)
+def test_beside_writers_on_the_primary(own_cluster: Servers, db: Database) -> None:
+    standby = standby_of(own_cluster, db)
 
     def inserts(table: str, first: int) -> list[str]:
         leaf = ", 1" if table == "p" else ""
@@ -117,16 +110,15 @@ def test_beside_writers_on_the_primary(own_cluster: Servers, primary: Cluster, d
             assert standby.rows("SELECT kind, position FROM seal.findings()") == []
         for writer in writers:
             writer.result()
-    assert answers(db) == [("public.h", "intact", ENTRIES + 600, 0), ("public.p", "intact", ENTRIES + 600, 0)]
+    assert verdicts(db) == [("public.h", "intact", ENTRIES + 600, 0), ("public.p", "intact", ENTRIES + 600, 0)]
 
 
 def test_after_promotion_new_chains_begin(own_cluster: Servers, primary: Cluster, db: Database) -> None:
-    standby = replica(own_cluster, primary, db)
+    standby = standby_of(own_cluster, db)
     primary.stop()
-    promoted = standby.value("SELECT pg_promote(true, 60)")
-    assert promoted
+    promote(standby)
     standby.run("INSERT INTO h VALUES (5000, 'after')")
     tags = {value(standby.connect(), f"SELECT split_part(seal_chain, '.', 2) FROM h WHERE id = {i}") for i in (1, 5000)}
     assert len(tags) == 2
     assert standby.value("SELECT seal_seq FROM h WHERE id = 5000") == 1
-    assert answers(standby)[0] == ("public.h", "intact", ENTRIES + 1, 0)
+    assert verdicts(standby)[0] == ("public.h", "intact", ENTRIES + 1, 0)

@@ -123,8 +123,10 @@ def line_of(session: Session, pid: int) -> Line | None:
     return lines[0] if lines else None
 
 
+# A parallel worker locks the database while it connects.
 HELD = """SELECT locktype, relation::regclass::text, mode FROM pg_locks
-           WHERE (pid = %(pid)s OR pid IN (SELECT pid FROM pg_stat_activity WHERE leader_pid = %(pid)s))"""
+           WHERE (locktype, classid) IS DISTINCT FROM ('object', 'pg_database'::regclass::oid)
+             AND (pid = %(pid)s OR pid IN (SELECT pid FROM pg_stat_activity WHERE leader_pid = %(pid)s))"""
 # A part of a verification, called by hand.
 PART = """SELECT seal.audit(format('{{"relation": %s, "tenant": null, "key": []}}', '{0}'::regclass::oid::bigint),
                             seal_chain, seal_seq, seal_epoch, seal_anchor, seal_at, seal_prev, seal_mac, ctid, id)

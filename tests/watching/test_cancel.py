@@ -39,7 +39,9 @@ def test_in_the_unordered_pass_with_workers(intact: Database) -> None:
 
 
 @pytest.mark.parametrize("statement", [ALL, FINDINGS], ids=["verify_history", "findings"])
-@pytest.mark.parametrize(("phase", "percent"), [("sorting entries", 0), ("naming findings", 20), ("naming findings", 100)])
+@pytest.mark.parametrize(
+    ("phase", "percent"), [("sorting entries", 0), ("naming findings", 20), ("naming findings", 100)]
+)
 def test_while_findings_are_named(tampered: Database, statement: str, phase: str, percent: int) -> None:
     with Verification(tampered, statement) as running:
         running.wait_for(phase, lambda line: line["percent"] >= percent)
@@ -50,9 +52,8 @@ def test_while_findings_are_named(tampered: Database, statement: str, phase: str
 
 def crowd(db: Database, table: str, number: str) -> None:
     """Very many records, copies of the oldest one with other numbers; nobody has signed them."""
-    columns = [name for (name,) in db.rows("SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-                                           " ORDER BY attnum", [table])]  # fmt: skip
-    values = ", ".join(f"{name} + g" if name == number else name for name in columns)
+    columns = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum"
+    values = ", ".join(f"{name} + g" if name == number else name for (name,) in db.rows(columns, [table]))
     db.run(
         f"INSERT INTO {table} SELECT {values} FROM (SELECT * FROM {table} ORDER BY {number} LIMIT 1) r,"
         " generate_series(100000, 350000) g"
@@ -106,7 +107,7 @@ def test_a_statement_timeout(intact: Database, before: tuple[str, ...]) -> None:
 
 
 def test_ctrl_c(intact: Database) -> None:
-    client = intact.cluster.popen("psql", "-X", "-d", intact.name, "-c", SERIAL, "-c", "SELECT * FROM seal.verify_history()")
+    client = intact.cluster.popen("psql", "-X", "-d", intact.name, "-c", SERIAL, "-c", ALL)
     watched = "SELECT pid FROM seal.verification_progress WHERE phase = 'checking entries' AND entries_done > 0"
     wait_for(intact, f"SELECT EXISTS ({watched})")
     client.send_signal(signal.SIGINT)
