@@ -17,7 +17,7 @@ pub struct Scheduled {
 }
 
 /// Compares the schedule in force with the scheduled runs that were recorded: begin and end of each, the oldest first.
-/// Only times after `since` and before `until` count, if these are given. All in µs since 2000-01-01 UTC.
+/// Only times from `since` on and before `until` count, if these are given. All in µs since 2000-01-01 UTC.
 ///
 /// Since when a history follows `pgseal.schedule` nobody wrote down: times count from the first scheduled run on, or
 /// from the server's start where there was none. `None`: it has no schedule.
@@ -34,7 +34,7 @@ pub fn of(journaled: &Journaled, runs: &[(i64, i64)], since: Option<i64>, until:
     let expression = own.or_else(settings::schedule).filter(|text| text != settings::NO_SCHEDULE)?;
     let schedule = Schedule::parse(&expression).ok()?;
     let zone = settings::schedule_zone();
-    let from = begun.max(journaled.attached_at).max(since.unwrap_or(i64::MIN));
+    let from = begun.max(journaled.attached_at).max(since.map_or(i64::MIN, |since| since - 1));
     let to = (clock::now() - LATE).min(until.map_or(i64::MAX, |until| until - 1));
     let missed = schedule.missed(zone, from, to, LATE, runs);
     Some(Scheduled { expression, zone: zone.name(), missed })
