@@ -67,7 +67,8 @@ def test_it_says_what_verify_history_says(sealed: Database) -> None:
 
 def test_heads_are_whole(sealed: Database) -> None:
     (history,) = whole(sealed)["histories"]
-    rows = sealed.records("SELECT seal_chain AS chain, seal_seq AS entry, encode(seal_mac, 'hex') AS mac FROM h WHERE id = 5")
+    newest = "SELECT seal_chain AS chain, seal_seq AS entry, encode(seal_mac, 'hex') AS mac FROM h WHERE id = 5"
+    rows = sealed.records(newest)
     assert history["heads"] == rows
     (shown,) = section(report(sealed), "Heads")
     assert shown == f"{rows[0]['chain']}: entry 5, mac {rows[0]['mac'][:16]}"

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from support.anchoring import settle
+from support.cluster import ROOT
 from support.database import Database
+from support.markdown import named
 from support.reporting import headline, masked, report, section
 from support.sealing import history
 from support.windows import add, damage, ledger
 
-INTACT = """\
-PGSEAL REPORT: INTACT
-Every entry is there as it was sealed: none was changed, removed, added or put into another order.
-Made         «time» by postgres; took «while»
-Server       system identifier «number», database «name», pgseal 0.1.0
-Asked        all tenants, all histories, all times
-Previous     none given; the next report can be compared with this one: seal.report(previous => …)
-
-History      public.h, id «id»
-Verdict      intact: 5 entries, all valid, sealed from «time» to «time»
-Basis        full verification: 5 authentic entries in 1 chains; newest entries compared with the server's memory and anchor «n» of «time»
-Heads        main.«tag»: entry 5, mac «short»
-Findings     none
-Runs         none was recorded; schedule: none, nothing is verified by itself
-Sealed       since «time» by postgres; the journal knows of no interruption; nothing was ever pruned
-Keys         key 1 with fingerprint «short», epoch 1; every column is signed
-
-Changes      2 by administrators
-             «time» postgres: epoch 1 of public.h signs id, tenant, note with key 1
-             «time» postgres: public.h was attached
-Witness      no anchor leaves the server: an older state of everything, put back, would not be found
-Not covered  whether what was inserted is true, complete and on time; what somebody does who has the key, or who replaces pgseal itself; the removal of entries younger than the newest anchor, once the server was restarted; definitions and functions that were changed while the guard was switched off, and changed back; an older state of the whole server that was put back: compare with a former report or a witness
-Anchor       «line»
-Mac          key 1, «mac»"""
-
+INTACT = Path(__file__).with_name("intact.txt")
 TAMPERED = """\
 PGSEAL REPORT: TAMPERED
 Something is not as it was sealed: see the findings. Who did it, and why, this page does not say."""
 
 
 def test_all_is_well(sealed: Database) -> None:
-    assert masked(report(sealed)) == INTACT
+    assert masked(report(sealed)) + "\n" == INTACT.read_text()
+
+
+def test_the_page_in_the_documentation_is_the_same() -> None:
+    """But for values: its labels, in their order."""
+    shown = named(ROOT / "docs" / "report.md", "a report").split("\n")
+    labels = [line[:13].strip() for line in INTACT.read_text().split("\n")]
+    assert [line[:13].strip() for line in shown] == labels
 
 
 def test_a_tenant_and_a_period(sealed: Database) -> None:
@@ -49,8 +36,9 @@ def test_a_tenant_and_a_period(sealed: Database) -> None:
         "tenant 'acme', public.h, from 2020-01-01 00:00:00 UTC to 2120-01-01 00:00:00 UTC;"
         " the period limits what is counted and listed, the verdict is about all times"
     ]
-    verdict = "intact: 3 entries of tenant 'acme', all valid, sealed from «time» to «time»; 3 of them in the asked period"
-    assert section(masked(text), "Verdict") == [verdict]
+    assert section(masked(text), "Verdict") == [
+        "intact: 3 entries of tenant 'acme', all valid, sealed from «time» to «time»; 3 of them in the asked period"
+    ]
     assert section(text, "Changes")[0] == "2 by administrators in the asked period"
 
 
@@ -83,7 +71,8 @@ def test_findings_are_sentences_with_the_next_step(sealed: Database) -> None:
         "Next step: cause not determined; the original value cannot be recovered from pgseal, look into a backup:"
         " SELECT * FROM seal.findings(history => 'public.h')",
     ]
-    assert section(text, "Changes")[-1] == "«time» postgres: 1 finding of public.h was acknowledged: lost in an accident"
+    (*_, last) = section(text, "Changes")
+    assert last == "«time» postgres: 1 finding of public.h was acknowledged: lost in an accident"
 
 
 def test_of_many_findings_the_first_are_listed_and_all_counted(db: Database) -> None:
@@ -99,7 +88,8 @@ def test_nothing_attached(db: Database) -> None:
     assert headline(text) == "NOTHING SEALED"
     assert text.split("\n")[1] == "There is no entry to verify. This is not a success."
     assert section(text, "History") == ["none"] and section(text, "Verdict") == ["nothing_sealed: 0 entries"]
-    assert section(text, "Findings") == ["none; attach a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN')"]
+    next_step = "attach a table: SELECT seal.attach('TABLE', tenant_column => 'COLUMN')"
+    assert section(text, "Findings") == [f"none; {next_step}"]
     assert section(text, "Anchor") == ["there is none yet"]
 
 

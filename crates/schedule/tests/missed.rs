@@ -69,7 +69,10 @@ fn the_search_ends_where_there_are_very_many() {
 proptest! {
     /// As one sees by looking at every time and every run.
     #[test]
-    fn the_same_as_by_looking_at_every_time(begins in prop::collection::btree_set(0..4 * DAY / MINUTE, 0..12), lasts in 1..300_i64) {
+    fn the_same_as_by_looking_at_every_time(
+        begins in prop::collection::btree_set(0..4 * DAY / MINUTE, 0..12),
+        lasts in 1..300_i64,
+    ) {
         let mut runs: Vec<(i64, i64)> = Vec::new();
         for begin in begins.into_iter().map(|minute| minute * MINUTE) {
             if runs.last().is_none_or(|(_, end)| *end < begin) {
