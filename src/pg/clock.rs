@@ -21,7 +21,9 @@ pub fn boot_id() -> String {
 
 /// A time in µs since 2000-01-01 UTC as people read it.
 pub fn text(micros: i64) -> String {
-    let mut text = Vec::new();
-    super::value::write_timestamp(micros, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
+    let mut quoted = Vec::new();
+    match pgseal_document::write_timestamptz(micros, &mut quoted) {
+        Ok(()) => String::from_utf8_lossy(&quoted).trim_matches('"').to_owned(),
+        Err(_) => format!("{micros} µs since 2000"),
+    }
 }

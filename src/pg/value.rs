@@ -4,7 +4,6 @@ use super::output::OutputFunction;
 use pgrx::pg_sys;
 use pgrx::pg_sys::BuiltinOid;
 use pgseal_document::{self as document, Malformed};
-use std::ffi::CStr;
 use std::marker::PhantomData;
 
 /// Oids of types that verification names.
@@ -39,7 +38,9 @@ enum Writer {
     Float(OutputFunction),
     Text,
     Uuid,
-    DateTime(pg_sys::Oid),
+    Date,
+    Timestamp,
+    TimestampTz,
     Jsonb,
     /// The type's output text as a JSON string.
     Output(OutputFunction),
@@ -66,7 +67,9 @@ impl ColumnType {
             Ok(BuiltinOid::FLOAT4OID | BuiltinOid::FLOAT8OID) => Writer::Float(output()),
             Ok(BuiltinOid::TEXTOID | BuiltinOid::VARCHAROID | BuiltinOid::BPCHAROID) => Writer::Text,
             Ok(BuiltinOid::UUIDOID) => Writer::Uuid,
-            Ok(BuiltinOid::DATEOID | BuiltinOid::TIMESTAMPOID | BuiltinOid::TIMESTAMPTZOID) => Writer::DateTime(base),
+            Ok(BuiltinOid::DATEOID) => Writer::Date,
+            Ok(BuiltinOid::TIMESTAMPOID) => Writer::Timestamp,
+            Ok(BuiltinOid::TIMESTAMPTZOID) => Writer::TimestampTz,
             Ok(BuiltinOid::JSONBOID) => Writer::Jsonb,
             _ => Writer::Output(output()),
         };
@@ -83,21 +86,23 @@ impl ColumnType {
             Writer::Int4 => document::write_int(i64::from(datum.value() as i32), out),
             Writer::Int8 => document::write_int(datum.value() as i64, out),
             Writer::Numeric => {
-                return Detoasted::new(datum).with(|bytes| document::write_numeric_json(bytes, out));
+                return with_detoasted(datum, |bytes| document::write_numeric_json(bytes, out));
             }
             Writer::Float(output) => {
                 let mut text = Vec::with_capacity(32);
                 output.write(datum, &mut text);
                 return document::write_float_text(&text, out);
             }
-            Writer::Text => return Detoasted::new(datum).with(|bytes| document::write_string(bytes, out)),
+            Writer::Text => return with_detoasted(datum, |bytes| document::write_string(bytes, out)),
             Writer::Uuid => {
                 // SAFETY: a uuid datum points to 16 bytes inside the row.
                 let bytes = unsafe { &*datum.cast_mut_ptr::<[u8; 16]>() };
                 document::write_uuid(bytes, out);
             }
-            Writer::DateTime(type_oid) => write_date_time(datum, *type_oid, out),
-            Writer::Jsonb => return Detoasted::new(datum).with(|bytes| document::write_jsonb(bytes, out)),
+            Writer::Date => return document::write_date(datum.value() as i32, out),
+            Writer::Timestamp => return document::write_timestamp(datum.value() as i64, out),
+            Writer::TimestampTz => return document::write_timestamptz(datum.value() as i64, out),
+            Writer::Jsonb => return with_detoasted(datum, |bytes| document::write_jsonb(bytes, out)),
             Writer::Output(output) => {
                 let mut text = Vec::with_capacity(64);
                 output.write(datum, &mut text);
@@ -110,60 +115,64 @@ impl ColumnType {
     /// Appends the type's output text under pinned settings: how a tenant is named.
     pub fn write_text(&self, value: Value<'_>, out: &mut Vec<u8>) {
         match &self.writer {
-            Writer::Text => Detoasted::new(value.0).with(|bytes| out.extend_from_slice(bytes)),
+            Writer::Text => with_detoasted(value.0, |bytes| out.extend_from_slice(bytes)),
             _ => self.output.write(value.0, out),
         }
     }
 }
 
-fn write_date_time(datum: pg_sys::Datum, type_oid: pg_sys::Oid, out: &mut Vec<u8>) {
-    let mut buffer = [0; pg_sys::MAXDATELEN as usize + 1];
-    let utc = 0;
-    // SAFETY: the buffer has the size the function asks for; with a zone offset given it reads
-    // no setting. The datum is of the type named.
-    let text = unsafe {
-        pg_sys::JsonEncodeDateTime(buffer.as_mut_ptr(), datum, type_oid, &utc);
-        CStr::from_ptr(buffer.as_ptr())
-    };
-    out.push(b'"');
-    out.extend_from_slice(text.to_bytes());
-    out.push(b'"');
+/// Calls `f` with the bytes of a varlena value after its header, decompressed and fetched from TOAST if needed.
+fn with_detoasted<R>(datum: pg_sys::Datum, f: impl FnOnce(&[u8]) -> R) -> R {
+    let value = datum.cast_mut_ptr::<pg_sys::varlena>();
+    // SAFETY: the datum is a varlena of a live row, and `f` is over before the row is.
+    if let Some(bytes) = unsafe { in_place(value) } {
+        return f(bytes);
+    }
+    let copy = Detoasted::new(value);
+    f(copy.bytes())
 }
 
-/// A timestamptz in UTC, without quotes.
-pub(super) fn write_timestamp(micros: i64, out: &mut Vec<u8>) {
-    let mut quoted = Vec::with_capacity(40);
-    write_date_time(pg_sys::Datum::from(micros), pg_sys::TIMESTAMPTZOID, &mut quoted);
-    out.extend(quoted.into_iter().filter(|byte| *byte != b'"'));
+/// The bytes where they stand, if they are neither compressed nor stored elsewhere. Most values of a row are
+/// so, and a call into the server for each would cost more than reading them.
+///
+/// # Safety
+/// A valid varlena that lives as long as `'a`.
+#[inline]
+unsafe fn in_place<'a>(value: *const pg_sys::varlena) -> Option<&'a [u8]> {
+    // SAFETY: the header says where the bytes are and how many; a short one needs no alignment.
+    unsafe {
+        let (header, size) = if pgrx::varatt_is_4b_u(value) {
+            (pg_sys::VARHDRSZ, pgrx::varsize_4b(value))
+        } else if pgrx::varatt_is_1b(value) && !pgrx::varatt_is_1b_e(value) {
+            (pg_sys::VARHDRSZ_SHORT, pgrx::varsize_1b(value))
+        } else {
+            return None;
+        };
+        Some(std::slice::from_raw_parts(value.cast::<u8>().add(header), size.saturating_sub(header)))
+    }
 }
 
-/// The bytes of a varlena value after its header, decompressed and fetched from TOAST if needed.
-pub struct Detoasted {
-    original: *mut pg_sys::varlena,
-    packed: *mut pg_sys::varlena,
-}
+/// A copy in the current memory context, gone when dropped.
+struct Detoasted(*mut pg_sys::varlena);
 
 impl Detoasted {
-    fn new(datum: pg_sys::Datum) -> Detoasted {
-        let original = datum.cast_mut_ptr::<pg_sys::varlena>();
-        // SAFETY: the datum is a varlena of a live row. The result is the same pointer, or a copy
-        // in the current memory context.
-        let packed = unsafe { pg_sys::pg_detoast_datum_packed(original) };
-        Detoasted { original, packed }
+    /// Of a value that does not stand in place.
+    fn new(value: *mut pg_sys::varlena) -> Detoasted {
+        // SAFETY: called by `with_detoasted` for a varlena of a live row that is compressed or stored
+        // elsewhere, so that the result is a copy.
+        Detoasted(unsafe { pg_sys::pg_detoast_datum_packed(value) })
     }
 
-    fn with<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+    fn bytes(&self) -> &[u8] {
         // SAFETY: a detoasted varlena; its bytes live as long as self.
-        f(unsafe { pgrx::varlena_to_byte_slice(self.packed) })
+        unsafe { pgrx::varlena_to_byte_slice(self.0) }
     }
 }
 
 impl Drop for Detoasted {
     fn drop(&mut self) {
-        if self.packed != self.original {
-            // SAFETY: the copy belongs to this value alone.
-            unsafe { pg_sys::pfree(self.packed.cast()) }
-        }
+        // SAFETY: the copy belongs to this value alone.
+        unsafe { pg_sys::pfree(self.0.cast()) }
     }
 }
 
@@ -182,7 +191,7 @@ impl Value<'_> {
 
     /// The bytes of a bytea or text value.
     pub fn with_bytes<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
-        Detoasted::new(self.0).with(f)
+        with_detoasted(self.0, f)
     }
 
     pub fn to_bytes(self) -> Vec<u8> {

@@ -55,8 +55,10 @@ impl PassPlan {
         let seal = columns::SEAL_COLUMNS.map(|(name, _)| format!("h.{name}")).join(", ");
         let signed: String = places.iter().map(|place| format!(", h.{}", spi::identifier(&place.name))).collect();
         let order = if ordered { " ORDER BY h.seal_chain COLLATE \"C\" NULLS LAST, h.seal_seq NULLS LAST" } else { "" };
+        // Only the ordered pass names rows. Asked for a system column, the scan would copy every row's values.
+        let row_place = if ordered { "h.ctid" } else { "NULL::pg_catalog.tid" };
         format!(
-            "SELECT seal.{aggregate}({}, {seal}, h.ctid{signed}{order}) FROM {table} h{}",
+            "SELECT seal.{aggregate}({}, {seal}, {row_place}{signed}{order}) FROM {table} h{}",
             spi::literal(&self.to_json()),
             self.since.as_ref().map_or("", |since| &since.condition)
         )

@@ -206,13 +206,13 @@ impl Row {
     }
 
     fn is_below(&self, other: &Self) -> bool {
-        let order = |row: &Self| (row.position, row.prev, row.sealed_at, row.mac);
-        order(self) < order(other)
+        let rest = |row: &Self| (row.prev, row.sealed_at, row.mac);
+        self.position < other.position || (self.position == other.position && rest(self) < rest(other))
     }
 
     fn is_above(&self, other: &Self) -> bool {
-        let order = |row: &Self| (row.position, row.mac, row.sealed_at, row.prev);
-        order(self) > order(other)
+        let rest = |row: &Self| (row.mac, row.sealed_at, row.prev);
+        self.position > other.position || (self.position == other.position && rest(self) > rest(other))
     }
 }
 

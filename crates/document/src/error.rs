@@ -15,6 +15,9 @@ pub enum Malformed {
     /// The text is not the output of a float type.
     #[error("malformed float text")]
     Float,
+    /// A date or time outside the range that the server has.
+    #[error("date or time out of range")]
+    DateTime,
     /// The text would be longer than [`crate::MAX_TEXT`], or there is no memory for it.
     #[error("the text of the value would be longer than PostgreSQL can hold (1 GB)")]
     TooLong,

@@ -1,11 +1,13 @@
 //! jsonb, as `jsonb::text` prints it.
 
-use crate::buffer::{check, reserve};
 use crate::container::{Child, Children, Container, open};
+use crate::cursor::Cursor;
 use crate::error::Malformed;
-use crate::numeric::write_numeric;
-use crate::scalar::write_bool;
-use crate::text::write_string;
+use crate::numeric::write_numeric_at;
+use crate::text::write_string_at;
+
+/// What stands between members. Written after each; the last one's is taken back.
+const SEPARATOR: &[u8; 2] = b", ";
 
 /// An array or object that is being written.
 struct Frame<'a> {
@@ -24,29 +26,31 @@ struct Frame<'a> {
 /// # Errors
 /// [`Malformed`] if the bytes are not a jsonb, or beyond [`crate::MAX_TEXT`].
 pub fn write_jsonb(container: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    reserve(out, container.len())?;
-    let mut frame = match open(container)? {
-        Container::Scalar(children) => return write_raw_scalar(children, out),
-        container => Frame::begin(container, out)?,
-    };
+    // About as long as its text.
+    let mut cursor = Cursor::begin(out, container.len() + container.len() / 2)?;
+    match open(container)? {
+        Container::Scalar(children) => write_raw_scalar(children, &mut cursor)?,
+        container => write_nested(Frame::begin(container, &mut cursor)?, &mut cursor)?,
+    }
+    cursor.finish()
+}
+
+fn write_nested<'a>(mut frame: Frame<'a>, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     let mut outer = Vec::new();
     loop {
-        match frame.next_member(out)? {
-            Some(Child::Container(inner)) => {
-                let inner = Frame::begin(open(inner)?, out)?;
+        match frame.write_members(cursor)? {
+            Some(inner) => {
+                let inner = Frame::begin(open(inner)?, cursor)?;
                 outer.try_reserve(1).map_err(|_| Malformed::TooLong)?;
                 outer.push(std::mem::replace(&mut frame, inner));
             }
-            Some(Child::String(bytes)) => write_string(bytes, out)?,
-            Some(Child::Numeric(bytes)) => write_stored_numeric(bytes, out)?,
-            Some(Child::Bool(value)) => write_bool(value, out),
-            Some(Child::Null) => out.extend_from_slice(b"null"),
             None => {
-                frame.end(out);
+                frame.end(cursor)?;
                 match outer.pop() {
                     Some(parent) => frame = parent,
-                    None => return check(out),
+                    None => return Ok(()),
                 }
+                cursor.put(SEPARATOR)?;
             }
         }
     }
@@ -55,67 +59,74 @@ pub fn write_jsonb(container: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed>
 impl<'a> Frame<'a> {
     /// Writes the opening bracket.
     #[inline]
-    fn begin(container: Container<'a>, out: &mut Vec<u8>) -> Result<Self, Malformed> {
+    fn begin(container: Container<'a>, cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
         let (keys, values, bracket) = match container {
-            Container::Array(values) => (None, values, b'['),
-            Container::Object { keys, values } => (Some(keys), values, b'{'),
+            Container::Array(values) => (None, values, b"["),
+            Container::Object { keys, values } => (Some(keys), values, b"{"),
             Container::Scalar(_) => return Err(Malformed::Jsonb("a bare value inside another")),
         };
-        out.push(bracket);
+        cursor.put(bracket)?;
         Ok(Self { keys, values, begun: false })
     }
 
-    /// Writes what stands before the next member's value and takes the value; None at the end.
-    #[inline]
-    fn next_member(&mut self, out: &mut Vec<u8>) -> Result<Option<Child<'a>>, Malformed> {
-        // For the separators here, a short value or a bracket.
-        reserve(out, 0)?;
-        check(out)?;
-        let Some(value) = self.values.next_value()? else {
-            return Ok(None);
-        };
-        if self.begun {
-            out.extend_from_slice(b", ");
+    /// Writes members, each with a separator behind it, up to the next nested container, which it takes; None at the end.
+    fn write_members(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<&'a [u8]>, Malformed> {
+        // Copies, which can stay in registers.
+        let (mut keys, mut values) = (self.keys, self.values);
+        while let Some(value) = values.next_value()? {
+            self.begun = true;
+            if let Some(keys) = &mut keys {
+                // As many keys as values: `open` has split them so.
+                let Some(key) = keys.next_key()? else { return Ok(None) };
+                write_string_at(key, b"\": ", cursor)?;
+            }
+            match value {
+                Child::String(bytes) => write_string_at(bytes, b"\", ", cursor)?,
+                Child::Numeric(bytes) => {
+                    write_numeric_at(numeric(bytes)?, cursor)?;
+                    cursor.put(SEPARATOR)?;
+                }
+                Child::Bool(true) => cursor.put(b"true, ")?,
+                Child::Bool(false) => cursor.put(b"false, ")?,
+                Child::Null => cursor.put(b"null, ")?,
+                Child::Container(inner) => {
+                    self.keys = keys;
+                    self.values = values;
+                    return Ok(Some(inner));
+                }
+            }
         }
-        self.begun = true;
-        if let Some(keys) = &mut self.keys {
-            // As many keys as values: `open` has split them so.
-            let Some(key) = keys.next_key()? else {
-                return Ok(None);
-            };
-            write_string(key, out)?;
-            out.extend_from_slice(b": ");
-        }
-        Ok(Some(value))
+        Ok(None)
     }
 
     /// Writes the closing bracket.
     #[inline]
-    fn end(&self, out: &mut Vec<u8>) {
-        out.push(if self.keys.is_some() { b'}' } else { b']' });
-    }
-}
-
-fn write_raw_scalar(mut children: Children<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    match children.next_value()? {
-        Some(Child::String(bytes)) => write_string(bytes, out)?,
-        Some(Child::Numeric(bytes)) => write_stored_numeric(bytes, out)?,
-        Some(Child::Bool(value)) => write_bool(value, out),
-        Some(Child::Null) => out.extend_from_slice(b"null"),
-        Some(Child::Container(_)) | None => {
-            return Err(Malformed::Jsonb("a bare value that is none"));
+    fn end(&self, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+        if self.begun {
+            cursor.retreat(SEPARATOR.len());
         }
+        cursor.put(if self.keys.is_some() { b"}" } else { b"]" })
     }
-    check(out)
 }
 
-/// Appends a numeric that still has its length header, of four bytes or of one.
+fn write_raw_scalar(mut children: Children<'_>, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    match children.next_value()? {
+        Some(Child::String(bytes)) => write_string_at(bytes, b"\"", cursor),
+        Some(Child::Numeric(bytes)) => write_numeric_at(numeric(bytes)?, cursor),
+        Some(Child::Bool(true)) => cursor.put(b"true"),
+        Some(Child::Bool(false)) => cursor.put(b"false"),
+        Some(Child::Null) => cursor.put(b"null"),
+        Some(Child::Container(_)) | None => Err(Malformed::Jsonb("a bare value that is none")),
+    }
+}
+
+/// The payload of a numeric that still has its length header, of four bytes or of one.
+///
+/// Were it NaN or infinite (jsonb has neither), it would stand bare, as the server prints it.
 #[inline]
-fn write_stored_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+fn numeric(bytes: &[u8]) -> Result<&[u8], Malformed> {
     let (header, size) = length_header(bytes).ok_or(Malformed::Numeric("unknown length header"))?;
-    // Were it NaN or infinite (jsonb has neither), it would stand bare, as the server prints it.
-    let payload = bytes.get(header..size).ok_or(Malformed::Numeric("longer than its place"))?;
-    write_numeric(payload, out).map(drop)
+    bytes.get(header..size).ok_or(Malformed::Numeric("longer than its place"))
 }
 
 /// The sizes of the length header and of the whole value; None if it is compressed or stored elsewhere.

@@ -11,6 +11,8 @@
 
 mod buffer;
 mod container;
+mod cursor;
+pub mod datetime;
 pub mod error;
 pub mod float;
 pub mod jsonb;
@@ -20,6 +22,7 @@ pub mod scalar;
 pub mod text;
 
 pub use buffer::MAX_TEXT;
+pub use datetime::{write_date, write_timestamp, write_timestamptz};
 pub use error::Malformed;
 pub use float::write_float_text;
 pub use jsonb::write_jsonb;

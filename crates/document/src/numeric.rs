@@ -1,7 +1,9 @@
 //! Numerics, as `numeric_out` prints them.
 
 use crate::buffer::{check, reserve};
+use crate::cursor::{Cursor, ROOM};
 use crate::error::Malformed;
+use crate::text::four_digits;
 
 const SIGN_MASK: u16 = 0xC000;
 const NEGATIVE: u16 = 0x4000;
@@ -20,18 +22,6 @@ const LONG_DSCALE_MASK: u16 = 0x3FFF;
 
 /// Decimal digits in one stored digit: the base is 10,000.
 const DEC_DIGITS: usize = 4;
-
-/// `00` to `99`.
-const PAIRS: [u8; 200] = {
-    let mut table = [0; 200];
-    let mut i = 0;
-    while i < 100 {
-        table[2 * i] = b'0' + (i / 10) as u8;
-        table[2 * i + 1] = b'0' + (i % 10) as u8;
-        i += 1;
-    }
-    table
-};
 
 /// What kind of number was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +79,68 @@ pub fn write_numeric(payload: &[u8], out: &mut Vec<u8>) -> Result<Special, Malfo
     Ok(Special::Finite)
 }
 
+/// As [`write_numeric`] where a cursor is; most numbers are short and have a way of their own.
+#[inline]
+pub(crate) fn write_numeric_at(payload: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    let header = payload.split_first_chunk::<2>().map(|(header, rest)| (u16::from_ne_bytes(*header), rest));
+    if let Some((header, rest)) = header
+        && header & SIGN_MASK == SHORT
+        && let Some(size) = write_short(&parts(header, rest)?, cursor.room()?)
+    {
+        cursor.advance(size);
+        return Ok(());
+    }
+    cursor.append(|out| write_numeric(payload, out).map(drop))
+}
+
+/// Writes a number of at most 16 digits before the point and 12 behind it, and says how long it is; `None` for any
+/// other, and for one that is not well-formed.
+#[inline]
+fn write_short(number: &Parts<'_>, room: &mut [u8; ROOM]) -> Option<usize> {
+    let before = usize::try_from(number.weight + 1).ok().filter(|before| *before <= 4)?;
+    if number.dscale > 12 || number.digits.len() > before + number.dscale.div_ceil(DEC_DIGITS) {
+        return None;
+    }
+    // Digits beyond the stored ones are zeros.
+    let four = |place: usize| match number.digits.get(place) {
+        Some(stored) => digit(stored).ok(),
+        None => Some(0),
+    };
+    let mut at = 0;
+    if number.negative {
+        room[0] = b'-';
+        at = 1;
+    }
+    if before == 0 {
+        room[at] = b'0';
+        at += 1;
+    } else {
+        let first = four(0)?;
+        let zeros = usize::from(first < 10) + usize::from(first < 100) + usize::from(first < 1000);
+        let text = u32::from_be_bytes(four_digits(first)) << (8 * zeros);
+        room[at..at + DEC_DIGITS].copy_from_slice(&text.to_be_bytes());
+        at += DEC_DIGITS - zeros;
+    }
+    for place in 1..before {
+        room[at..at + DEC_DIGITS].copy_from_slice(&four_digits(four(place)?));
+        at += DEC_DIGITS;
+    }
+    if number.dscale == 0 {
+        return Some(at);
+    }
+    room[at] = b'.';
+    at += 1;
+    let end = at + number.dscale;
+    for place in before.. {
+        room[at..at + DEC_DIGITS].copy_from_slice(&four_digits(four(place)?));
+        at += DEC_DIGITS;
+        if at >= end {
+            break;
+        }
+    }
+    room[end..at].iter().all(|digit| *digit == b'0').then_some(end)
+}
+
 /// Appends a numeric as `to_jsonb` prints it: a finite number bare, `"NaN"` and the infinities as strings.
 ///
 /// # Errors
@@ -134,7 +186,7 @@ fn write_finite(number: &Parts<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> 
         Some((first, others)) => {
             crate::scalar::write_uint(u64::from(digit(first)?), out);
             for other in others {
-                out.extend_from_slice(&four(digit(other)?));
+                out.extend_from_slice(&four_digits(digit(other)?));
             }
         }
     }
@@ -158,7 +210,7 @@ fn write_fraction(number: &Parts<'_>, fraction: &[[u8; 2]], out: &mut Vec<u8>) -
     let mut rest = fraction.iter();
     while out.len() < end {
         let Some(stored) = rest.next() else { break };
-        out.extend_from_slice(&four(digit(stored)?));
+        out.extend_from_slice(&four_digits(digit(stored)?));
     }
     // The server never stores digits beyond the scale: `numeric_out` would not print them, but they would count in
     // comparisons and sums, so a value could be changed under an unchanged text.
@@ -178,11 +230,4 @@ fn digit(stored: &[u8; 2]) -> Result<u16, Malformed> {
         value @ 0..10_000 => Ok(value),
         _ => Err(Malformed::Numeric("digit out of range")),
     }
-}
-
-/// The four decimal digits of a stored digit.
-#[inline]
-fn four(value: u16) -> [u8; 4] {
-    let (high, low) = (2 * usize::from(value / 100), 2 * usize::from(value % 100));
-    [PAIRS[high], PAIRS[high + 1], PAIRS[low], PAIRS[low + 1]]
 }

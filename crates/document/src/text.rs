@@ -1,9 +1,22 @@
-//! JSON strings and hexadecimal digits.
+//! JSON strings and digits.
 
-use crate::buffer::{check, reserve, reserve_exact};
+use crate::buffer::{check, reserve_exact};
+use crate::cursor::{Cursor, ROOM};
 use crate::error::Malformed;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// `00` to `99`.
+const PAIRS: [u8; 200] = {
+    let mut table = [0; 200];
+    let mut i = 0;
+    while i < 100 {
+        table[2 * i] = b'0' + (i / 10) as u8;
+        table[2 * i + 1] = b'0' + (i % 10) as u8;
+        i += 1;
+    }
+    table
+};
 
 /// Marks a byte that is written as `\u00XX`.
 const UNICODE: u8 = b'u';
@@ -26,9 +39,6 @@ const ESCAPE: [u8; 256] = {
     table
 };
 
-/// Strings up to this size get room for the worst case (six bytes for one); longer ones are measured first.
-const SHORT: usize = 4096;
-
 /// Appends `bytes` as a JSON string, escaped as the server's `escape_json` does.
 ///
 /// Non-ASCII bytes are copied: the server guarantees their encoding.
@@ -37,11 +47,71 @@ const SHORT: usize = 4096;
 /// [`Malformed::TooLong`] beyond [`crate::MAX_TEXT`].
 #[inline]
 pub fn write_string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    if bytes.len() <= SHORT {
-        reserve(out, bytes.len() * 6 + 2)?;
-    } else {
-        reserve_exact(out, escaped_size(bytes))?;
+    if bytes.len() > Cursor::SHORT {
+        return write_any_string(bytes, out);
     }
+    let mut cursor = Cursor::begin(out, 0)?;
+    write_string_at(bytes, b"\"", &mut cursor)?;
+    cursor.finish()
+}
+
+/// Writes `bytes` as a JSON string; `end` is the closing quote and what follows it.
+///
+/// Most strings are short and plain. For them calls to copy bytes would cost more than the copying, so pieces of a
+/// fixed size are moved, of which the second may overlap the first.
+#[inline]
+pub(crate) fn write_string_at<const E: usize>(
+    bytes: &[u8],
+    end: &[u8; E],
+    cursor: &mut Cursor<'_>,
+) -> Result<(), Malformed> {
+    let size = bytes.len();
+    let room = cursor.room()?;
+    let plain = match size {
+        0 => true,
+        1..4 => {
+            let piece = [bytes[0], bytes[size / 2], bytes[size - 1]];
+            room[1..4].copy_from_slice(&piece);
+            let [a, b, c] = piece.map(u64::from);
+            special(HALF | u64::from(b' ') << 24 | c << 16 | b << 8 | a) == 0
+        }
+        4..8 => write_halves::<4>(bytes, room),
+        8..16 => write_halves::<8>(bytes, room),
+        16..32 => write_halves::<16>(bytes, room),
+        32..64 => write_halves::<32>(bytes, room),
+        _ => false,
+    };
+    if !plain {
+        return cursor.append(|out| {
+            write_any_string(bytes, out)?;
+            out.extend_from_slice(&end[1..]);
+            Ok(())
+        });
+    }
+    room[0] = b'"';
+    room[1 + size..1 + size + E].copy_from_slice(end);
+    cursor.advance(1 + size + E);
+    Ok(())
+}
+
+/// Writes N to 2 N bytes behind the quote; `false` if one needs an escape.
+#[inline]
+fn write_halves<const N: usize>(bytes: &[u8], room: &mut [u8; ROOM]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else { return false };
+    let at = 1 + bytes.len() - N;
+    room[1..1 + N].copy_from_slice(first);
+    room[at..at + N].copy_from_slice(last);
+    let words = |piece: &[u8; N]| {
+        let (words, rest) = piece.as_chunks::<8>();
+        let rest = rest.first_chunk::<4>().map_or(0, |half| special(HALF | u64::from(u32::from_le_bytes(*half))));
+        words.iter().fold(rest, |all, word| all | special(u64::from_le_bytes(*word)))
+    };
+    words(first) | words(last) == 0
+}
+
+/// A string of any length, with whatever escapes it needs.
+fn write_any_string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    reserve_exact(out, escaped_size(bytes))?;
     out.push(b'"');
     let mut rest = bytes;
     loop {
@@ -81,7 +151,7 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     let mut at = 0;
     let mut rest = bytes;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-        if needs_escape(u64::from_le_bytes(*word)) {
+        if special(u64::from_le_bytes(*word)) != 0 {
             break;
         }
         at += 8;
@@ -90,16 +160,33 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     at + rest.iter().position(|&byte| ESCAPE[usize::from(byte)] != 0).unwrap_or(rest.len())
 }
 
-/// Whether any of eight bytes is a control character, a quote or a backslash.
+/// Four bytes that need no escape, above four others.
+const HALF: u64 = 0x2020_2020 << 32;
+
+/// Not zero if any of eight bytes is a control character, a quote or a backslash.
 #[inline]
-fn needs_escape(word: u64) -> bool {
+fn special(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
     // A borrow can only reach a byte past one that is itself below the limit, so «any» is exact.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & TOPS;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
     let quote = below(word ^ (ONES * u64::from(b'"')), 1);
     let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-    (below(word, 0x20) | quote | backslash) != 0
+    (below(word, 0x20) | quote | backslash) & TOPS
+}
+
+/// The two decimal digits of a number below 100.
+#[inline]
+pub(crate) fn two_digits(value: u8) -> [u8; 2] {
+    let at = 2 * usize::from(value);
+    [PAIRS[at], PAIRS[at + 1]]
+}
+
+/// The four decimal digits of a number below 10,000.
+#[inline]
+pub(crate) fn four_digits(value: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (two_digits((value / 100) as u8), two_digits((value % 100) as u8));
+    [a, b, c, d]
 }
 
 #[inline]
@@ -179,7 +266,7 @@ mod tests {
 
     #[test]
     fn long_strings_are_measured_exactly() {
-        let bytes: Vec<u8> = (0..=255).cycle().take(3 * SHORT + 5).collect();
+        let bytes: Vec<u8> = (0..=255).cycle().take(3 * 4096 + 5).collect();
         assert_eq!(string(&bytes), slow(&bytes));
         assert_eq!(string(&bytes).len(), escaped_size(&bytes));
     }

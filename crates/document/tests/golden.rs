@@ -1,6 +1,9 @@
 //! What the server stores and what it prints: see `golden/make.sh`.
 
-use pgseal_document::{member_order, write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string};
+use pgseal_document::{
+    member_order, write_date, write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string,
+    write_timestamp, write_timestamptz,
+};
 use std::cmp::Ordering;
 
 /// The pairs of one golden file.
@@ -125,6 +128,24 @@ fn float() {
         count += 1;
     }
     assert!(count > 300, "{count}");
+}
+
+#[test]
+fn datetime() {
+    let mut counts = [0; 3];
+    for (stored, expected) in pairs(include_str!("golden/datetime.txt")) {
+        let (kind, number) = stored.split_once(' ').expect("type and number");
+        let number: i64 = number.parse().expect("a number");
+        let mut out = Vec::new();
+        let at = match kind {
+            "date" => write_date(number.try_into().expect("days"), &mut out).map(|()| 0),
+            "timestamp" => write_timestamp(number, &mut out).map(|()| 1),
+            _ => write_timestamptz(number, &mut out).map(|()| 2),
+        };
+        counts[at.expect("in range")] += 1;
+        assert_eq!(text(&out), expected, "{stored}");
+    }
+    assert!(counts.iter().all(|count| *count > 320), "{counts:?}");
 }
 
 #[test]

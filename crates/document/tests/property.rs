@@ -3,7 +3,10 @@
 mod common;
 
 use common::{Json, Number};
-use pgseal_document::{write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string};
+use pgseal_document::{
+    Malformed, write_date, write_float_text, write_jsonb, write_numeric, write_numeric_json, write_string,
+    write_timestamp, write_timestamptz,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -59,6 +62,23 @@ proptest! {
         let text = String::from_utf8(out).unwrap();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-'), "{}", text);
         prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+    }
+
+    #[test]
+    fn different_times_have_different_texts(days in any::<[i32; 2]>(), micros in any::<[i64; 2]>(), near in -2i64..=2) {
+        let written = |write: &dyn Fn(&mut Vec<u8>) -> Result<(), Malformed>| {
+            let mut out = Vec::new();
+            write(&mut out).ok().map(|()| out)
+        };
+        let is_told_apart = |a: Option<Vec<u8>>, b: Option<Vec<u8>>, same| a.is_none() || b.is_none() || (a == b) == same;
+        let [a, b] = days;
+        prop_assert!(is_told_apart(written(&|out| write_date(a, out)), written(&|out| write_date(b, out)), a == b));
+        for (a, b) in [(micros[0], micros[1]), (micros[0], micros[0].saturating_add(near))] {
+            let zoned = (written(&|out| write_timestamptz(a, out)), written(&|out| write_timestamptz(b, out)));
+            prop_assert!(is_told_apart(zoned.0, zoned.1, a == b));
+            let plain = (written(&|out| write_timestamp(a, out)), written(&|out| write_timestamp(b, out)));
+            prop_assert!(is_told_apart(plain.0, plain.1, a == b));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 #   jsonb.txt    payload of the stored jsonb (hex) · jsonb::text
 #   numeric.txt  payload of the stored numeric (hex) · numeric::text; `0{n}` stands for n zeros at the end of a long text
 #   float.txt    output text of a float4 or float8 · to_jsonb
+#   datetime.txt  type and stored number · to_jsonb
 #   string.txt   text (hex) · to_jsonb
 set -eu
 : "${PGHOST:?}" "${PGPORT:?}" # never some server that happens to run
@@ -25,6 +26,6 @@ run() {
     wc -lc "$here/$1.txt"
 }
 
-for name in jsonb numeric float string; do
+for name in jsonb numeric float datetime string; do
     run "$name" <"$here/$name.sql"
 done
