@@ -1,11 +1,11 @@
 //! The server's clock.
 
-use pgrx::pg_sys;
+use super::unguarded;
 
 /// Now, in microseconds since 2000-01-01 00:00 UTC.
 pub fn now() -> i64 {
     // SAFETY: reads the system clock; no precondition.
-    unsafe { pg_sys::GetCurrentTimestamp() }
+    unsafe { unguarded::GetCurrentTimestamp() }
 }
 
 /// µs since the operating system's boot, time asleep included; no clock setting changes it.

@@ -2,7 +2,7 @@
 //! serializable conflicts, nor miss what committed a moment ago.
 
 use super::relation::Relation;
-use super::row::{Cells, Row};
+use super::row::Row;
 use super::snapshot::Sees;
 use pgrx::pg_sys;
 
@@ -81,7 +81,7 @@ unsafe fn visit_under(
         pg_sys::index_rescan(scan.scan, keys.as_mut_ptr(), count, std::ptr::null_mut(), 0);
         let backward = pg_sys::ScanDirection::BackwardScanDirection;
         while pg_sys::index_getnext_slot(scan.scan, backward, scan.slot) {
-            if !visitor(Cells::of_slot(scan.slot).row()) {
+            if !visitor(Row::of_slot(scan.slot)) {
                 break;
             }
             super::server::check_for_interrupts();

@@ -32,6 +32,7 @@ pub mod spi;
 pub mod statement;
 pub mod transaction;
 pub mod trigger;
+mod unguarded;
 pub mod user;
 pub mod value;
 pub mod worker;

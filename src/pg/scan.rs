@@ -1,7 +1,7 @@
 //! Reads all rows of one of pgseal's own small tables, committed ones and this transaction's own.
 
 use super::relation::Relation;
-use super::row::{Cells, Row};
+use super::row::Row;
 use super::snapshot::Sees;
 use pgrx::pg_sys;
 
@@ -37,7 +37,7 @@ pub fn visit_as(table: &Relation, sees: Sees, mut visitor: impl FnMut(Row<'_>)) 
         };
         let forward = pg_sys::ScanDirection::ForwardScanDirection;
         while pg_sys::table_scan_getnextslot(scan.scan, forward, scan.slot) {
-            visitor(Cells::of_slot(scan.slot).row());
+            visitor(Row::of_slot(scan.slot));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The ends of transactions and savepoints, and what to do there.
 
-use super::executor;
+use super::{executor, unguarded};
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::c_void;
 use std::sync::OnceLock;
@@ -100,7 +100,7 @@ unsafe extern "C-unwind" fn savepoint_callback(
 /// The current (sub)transaction's number.
 pub fn level() -> Level {
     // SAFETY: reads this backend's transaction state.
-    unsafe { pg_sys::GetCurrentSubTransactionId() }
+    unsafe { unguarded::GetCurrentSubTransactionId() }
 }
 
 /// Whether the transaction has written, or may have: it has an id of its own.

@@ -1,9 +1,10 @@
 //! A call of a trigger function.
 
 use super::error::Report;
-use super::row::{Cells, Row};
+use super::row::Row;
 use pgrx::{PgSqlErrorCode, pg_sys};
-use std::marker::PhantomData;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr;
 
 /// What fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,7 @@ pub enum Fired {
 /// A trigger call with its row, if it fires for one.
 pub struct TriggerCall<'a> {
     data: *mut pg_sys::TriggerData,
-    cells: Cells,
-    _call: PhantomData<&'a ()>,
+    row: Row<'a>,
 }
 
 /// A row to be stored instead of the incoming one.
@@ -40,11 +40,11 @@ impl TriggerCall<'_> {
                 .hint("seal.attach creates the triggers; the functions are not called by hand.")
                 .raise();
             }
-            let mut call = TriggerCall { data: context.cast(), cells: Cells::default(), _call: PhantomData };
+            let mut call = TriggerCall { data: context.cast(), row: Row::EMPTY };
             match call.fired() {
-                Fired::BeforeInsertRow => call.cells = Cells::of_slot((*call.data).tg_trigslot),
-                Fired::BeforeUpdateRow => call.cells = Cells::of_slot((*call.data).tg_newslot),
-                Fired::BeforeDeleteRow => call.cells = Cells::of_slot((*call.data).tg_trigslot),
+                Fired::BeforeInsertRow => call.row = Row::of_slot((*call.data).tg_trigslot),
+                Fired::BeforeUpdateRow => call.row = Row::of_slot((*call.data).tg_newslot),
+                Fired::BeforeDeleteRow => call.row = Row::of_slot((*call.data).tg_trigslot),
                 _ => {}
             }
             call
@@ -85,19 +85,20 @@ impl TriggerCall<'_> {
 
     /// The row as the triggers before this one left it; for DELETE the one to be deleted.
     pub fn row(&self) -> Row<'_> {
-        self.cells.row()
+        self.row
     }
 
     /// The row with these cells replaced.
     pub fn with_cells(&self, cells: &[(usize, SealValue<'_>)]) -> NewTuple {
-        let (mut values, mut nulls) = self.cells.split();
-        // SAFETY: indexes come from the columns of this very relation; the datums live in the
-        // current memory context until heap_form_tuple has copied them.
+        let (mut values, mut nulls) = self.row.arrays();
+        let varlenas = Varlenas::new();
+        for (index, value) in cells {
+            values[*index] = value.to_datum(&varlenas);
+            nulls[*index] = false;
+        }
+        // SAFETY: indexes come from the columns of this very relation; the datums live, here or in the
+        // current memory context, until heap_form_tuple has copied them.
         unsafe {
-            for (index, value) in cells {
-                values[*index] = value.to_datum();
-                nulls[*index] = false;
-            }
             NewTuple(pg_sys::heap_form_tuple(
                 (*(*self.data).tg_relation).rd_att,
                 values.as_mut_ptr(),
@@ -119,12 +120,44 @@ pub enum SealValue<'a> {
 }
 
 impl SealValue<'_> {
-    fn to_datum(self) -> pg_sys::Datum {
+    fn to_datum(self, varlenas: &Varlenas) -> pg_sys::Datum {
         match self {
-            SealValue::Text(text) => pg_sys::Datum::from(pgrx::rust_str_to_text_p(text).as_ptr()),
+            SealValue::Text(text) => varlenas.put(text.as_bytes()),
             SealValue::Int4(number) => pg_sys::Datum::from(number),
             SealValue::Int8(number) | SealValue::Time(number) => pg_sys::Datum::from(number),
-            SealValue::Mac(mac) => pg_sys::Datum::from(pgrx::rust_byte_slice_to_bytea(mac).as_ptr()),
+            SealValue::Mac(mac) => varlenas.put(mac),
+        }
+    }
+}
+
+/// Room on the stack for the values of a row's seal columns that have a length, in the short form that a stored row
+/// has them in, which needs no alignment.
+struct Varlenas {
+    bytes: UnsafeCell<[u8; Varlenas::SIZE]>,
+    used: Cell<usize>,
+}
+
+impl Varlenas {
+    const SIZE: usize = 256;
+
+    fn new() -> Varlenas {
+        Varlenas { bytes: UnsafeCell::new([0; Varlenas::SIZE]), used: Cell::new(0) }
+    }
+
+    /// The content as text or bytea, alive as long as this; what is too long for it goes to the current memory
+    /// context.
+    fn put(&self, content: &[u8]) -> pg_sys::Datum {
+        let (from, length) = (self.used.get(), content.len() + 1);
+        if length > pg_sys::VARATT_SHORT_MAX as usize || length > Varlenas::SIZE - from {
+            return pg_sys::Datum::from(pgrx::rust_byte_slice_to_bytea(content).as_ptr());
+        }
+        self.used.set(from + length);
+        // SAFETY: from + length is within the room, and nothing else refers to what was not yet used of it.
+        unsafe {
+            let room = self.bytes.get().cast::<u8>().add(from);
+            pgrx::set_varsize_short(room.cast(), length as i32);
+            ptr::copy_nonoverlapping(content.as_ptr(), room.add(1), content.len());
+            pg_sys::Datum::from(room)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The newest entry of every chain, in shared memory: found, reserved, published, freed.
 
-use super::newest_anchor;
+use super::newest_anchor::{self, NewestAnchor};
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::server;
 use crate::pg::shared_memory::{self, DatabaseSlot, HeadSlot, Shared, SlotKey};
@@ -136,6 +136,16 @@ fn reserve_free(history: HistoryId, chain: u32, relation: u32) -> Result<Remembe
             };
         }
         Ok(remembered(place, &slots[place]))
+    })
+}
+
+/// What stands in a slot that was reserved before, unless it was freed since, and the newest anchor, if it is known;
+/// both at one moment.
+pub fn look(slot: Slot) -> (Option<Remembered>, Option<NewestAnchor>) {
+    shared_memory::read(|slots, databases| {
+        let content = slots.get(slot.index).filter(|content| content.state == USED && content.key == slot.key);
+        let known = content.map(|content| remembered(slot.index, content));
+        (known, newest_anchor::of(databases, slot.key.database))
     })
 }
 

@@ -34,9 +34,14 @@ pub fn newest(chain_prefix: &str) -> Result<NewestAnchor, SealError> {
 
 /// What memory knows, if it does.
 pub fn known() -> Option<NewestAnchor> {
-    // Asked for every transaction that seals: nothing but these three is copied.
-    let newest = |slot: &DatabaseSlot| NewestAnchor { number: slot.number, at: slot.at, mac: slot.mac };
-    shared_memory::database(server::database(), |slot| slot.known.then(|| newest(slot)))?
+    shared_memory::read(|_, databases| of(databases, server::database()))
+}
+
+/// What these slots know of a database's newest anchor. Called with the lock held, for every transaction that seals:
+/// copies no more than that.
+pub(super) fn of(databases: &[DatabaseSlot], database: u32) -> Option<NewestAnchor> {
+    let slot = databases.iter().find(|slot| slot.database == database)?;
+    slot.known.then_some(NewestAnchor { number: slot.number, at: slot.at, mac: slot.mac })
 }
 
 /// This database's slot as it is now.

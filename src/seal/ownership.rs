@@ -4,7 +4,7 @@
 use super::error::SealError;
 use super::heads::{self, Head, Remembered, Slot};
 use super::newest_anchor::{self, NewestAnchor};
-use super::plan::{self, SealPlan};
+use super::plan::{self, FamiliarChain, SealPlan};
 use super::reload;
 use crate::pg::counters::{self, Counted};
 use crate::pg::error::Report;
@@ -80,12 +80,10 @@ fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, 
         return Ok(None);
     }
     // Only now, with the lock held, nobody else publishes this chain's head.
-    let known = remembered(plan, number)?;
+    let (known, anchor, name) = standing(plan, number)?;
     if known.closed {
         return Ok(None);
     }
-    let name: Rc<str> = plan::chain_name(&plan.chain_prefix, number).into();
-    let anchor = newest_anchor::newest(&plan.chain_prefix)?;
     let head = match known.valid {
         true => known.head,
         // A baseline begins every chain.
@@ -101,6 +99,20 @@ fn try_own(plan: &SealPlan, number: u32, wait: bool) -> Result<Option<Granted>, 
         return Err(SealError::Altered { table: plan.table.clone(), sentence });
     }
     Ok(Some(Granted { name, slot: known.slot, head, anchor, suspect: known.suspect }))
+}
+
+/// What shared memory has of the chain, and the newest anchor.
+fn standing(plan: &SealPlan, number: u32) -> Result<(Remembered, NewestAnchor, Rc<str>), SealError> {
+    if let Some(chain) = plan.familiar(number)
+        && let (Some(known), Some(anchor)) = heads::look(chain.slot)
+    {
+        return Ok((known, anchor, chain.name));
+    }
+    let known = remembered(plan, number)?;
+    let anchor = newest_anchor::newest(&plan.chain_prefix)?;
+    let name: Rc<str> = plan::chain_name(&plan.chain_prefix, number).into();
+    plan.make_familiar(FamiliarChain { name: Rc::clone(&name), slot: known.slot });
+    Ok((known, anchor, name))
 }
 
 /// The chain's head from the table; never below what shared memory or the anchors remember. `None`

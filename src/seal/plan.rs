@@ -3,6 +3,7 @@
 
 use super::document::DocumentPlan;
 use super::error::SealError;
+use super::heads::Slot;
 use crate::pg::relation::{self, Relation};
 use crate::pg::server;
 use crate::record::columns::{self, Place, SealPlaces};
@@ -12,7 +13,7 @@ use crate::settings;
 use crate::verify::entry::TenantColumn;
 use pgseal_chain::{EpochKey, HistoryId, SaltKey};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Everything about one table (a leaf of a partitioned history) that sealing a row needs.
@@ -37,10 +38,19 @@ pub struct SealPlan {
     pub chain_prefix: String,
     /// Name of a BEFORE INSERT trigger that fires after the seal trigger.
     pub later_trigger: Option<String>,
+    /// The chain that this backend's transactions owned last, which they mostly do again.
+    familiar: RefCell<Option<FamiliarChain>>,
+}
+
+/// What a backend need not look for again to own a chain.
+#[derive(Clone)]
+pub struct FamiliarChain {
+    pub name: Rc<str>,
+    pub slot: Slot,
 }
 
 thread_local! {
-    static PLANS: RefCell<HashMap<u32, Rc<SealPlan>>> = RefCell::new(HashMap::new());
+    static PLANS: RefCell<BTreeMap<u32, Rc<SealPlan>>> = const { RefCell::new(BTreeMap::new()) };
     static GENERATION: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -115,8 +125,18 @@ impl SealPlan {
             max_chains,
             chain_prefix: chain_prefix()?,
             later_trigger: later_trigger(&open, trigger),
+            familiar: RefCell::new(None),
             table,
         })
+    }
+
+    /// The chain with this number, if it is the one owned last.
+    pub fn familiar(&self, number: u32) -> Option<FamiliarChain> {
+        self.familiar.borrow().as_ref().filter(|chain| chain.slot.chain() == number).cloned()
+    }
+
+    pub fn make_familiar(&self, chain: FamiliarChain) {
+        self.familiar.replace(Some(chain));
     }
 }
 

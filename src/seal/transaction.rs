@@ -20,7 +20,6 @@ use crate::pg::transaction::{self, Level, SavepointEvent, TransactionEvent};
 use crate::record::journal;
 use pgseal_chain::HistoryId;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 struct OwnedChain {
@@ -47,13 +46,17 @@ struct Unconfirmed {
 
 struct OpenHistory {
     history: HistoryId,
+    /// What this transaction owns of it.
     chains: Vec<OwnedChain>,
     /// The chain of the present turn.
     current: usize,
+    /// The chain that this backend used last; stays when the transaction ends.
+    preferred: u32,
 }
 
 #[derive(Default)]
 struct Transaction {
+    /// Also those of earlier transactions, with no chain owned.
     histories: Vec<OpenHistory>,
     may_skip_rows: bool,
     before_commit_passed: bool,
@@ -65,8 +68,6 @@ struct Transaction {
 
 thread_local! {
     static OPEN: RefCell<Transaction> = RefCell::default();
-    /// The chain of each history that this backend used last.
-    static PREFERRED: RefCell<HashMap<HistoryId, u32>> = RefCell::default();
 }
 
 /// Where the next entry goes.
@@ -78,6 +79,9 @@ pub struct Turn {
 }
 
 const TOP_LEVEL: Level = 1;
+
+/// Of how many histories a backend keeps in mind which chain it used last.
+const HISTORIES_IN_MIND: usize = 64;
 
 /// The chain and head that the next row of this history continues.
 pub fn next_turn(plan: &SealPlan) -> Result<Turn, SealError> {
@@ -120,7 +124,8 @@ impl Transaction {
         let index = match self.histories.iter().position(|history| history.history == plan.history) {
             Some(index) => index,
             None => {
-                self.histories.push(OpenHistory { history: plan.history, chains: Vec::with_capacity(1), current: 0 });
+                let chains = Vec::with_capacity(1);
+                self.histories.push(OpenHistory { history: plan.history, chains, current: 0, preferred: 0 });
                 self.histories.len() - 1
             }
         };
@@ -134,12 +139,11 @@ impl Transaction {
         }
         loop {
             let owned: Vec<u32> = history.chains.iter().map(|chain| chain.granted.slot.chain()).collect();
-            let preferred = PREFERRED.with_borrow(|preferred| preferred.get(&plan.history).copied().unwrap_or(0));
-            let granted = ownership::own(plan, preferred, &owned)?;
-            if granted.slot.chain() != preferred && !owned.contains(&preferred) {
+            let granted = ownership::own(plan, history.preferred, &owned)?;
+            if granted.slot.chain() != history.preferred && !owned.contains(&history.preferred) {
                 counters::count(Counted::ChainChanges, 1);
             }
-            PREFERRED.with_borrow_mut(|preferred| preferred.insert(plan.history, granted.slot.chain()));
+            history.preferred = granted.slot.chain();
             history.chains.push(OwnedChain::new(granted));
             history.current = history.chains.len() - 1;
             let chain = &mut history.chains[history.current];
@@ -171,6 +175,16 @@ impl Transaction {
 
     fn chains(&mut self) -> impl Iterator<Item = &mut OwnedChain> {
         self.histories.iter_mut().flat_map(|history| history.chains.iter_mut())
+    }
+
+    /// The next transaction begins with nothing but the memory of what was used.
+    fn reset(&mut self) {
+        let mut histories = std::mem::take(&mut self.histories);
+        if histories.len() > HISTORIES_IN_MIND {
+            histories.clear();
+        }
+        histories.iter_mut().for_each(|history| history.chains.clear());
+        *self = Transaction { histories, ..Transaction::default() };
     }
 
     fn settle_all(&mut self) -> Result<(), SealError> {
@@ -317,10 +331,10 @@ pub fn on_transaction(event: TransactionEvent) {
 fn end(finish: impl FnOnce(&mut Transaction)) {
     let _ = OPEN.try_with(|open| {
         if let Ok(mut open) = open.try_borrow_mut() {
-            if !open.histories.is_empty() || open.dropped.is_some() {
+            if open.dropped.is_some() || open.chains().next().is_some() {
                 finish(&mut open);
             }
-            *open = Transaction::default();
+            open.reset();
         }
     });
 }
