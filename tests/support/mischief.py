@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from psycopg import errors
@@ -46,6 +46,14 @@ PLACE = ["seal_chain", "seal_seq"]
 MACS = ["seal_prev", "seal_mac"]
 
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename ~ '^h[0-9]*$' AND indexdef LIKE '%seal_chain%'"
+OF_H = "c.history_id = (SELECT history_id FROM seal.history WHERE relation = 'h'::regclass AND detached_at IS NULL)"
+CHAIN = "(SELECT min(seal_chain) FROM honest)"
+CHECKPOINTS = [
+    f"DELETE FROM seal.checkpoint c WHERE {OF_H}",
+    f"UPDATE seal.checkpoint c SET record = o.record FROM older o WHERE {OF_H} AND o.history_id = c.history_id",
+    f"UPDATE seal.checkpoint c SET record = record #- ARRAY['chains', {CHAIN}] WHERE {OF_H}",
+    f"UPDATE seal.checkpoint c SET record = record #- ARRAY['chains', {CHAIN}, 'census', '0'] WHERE {OF_H}",
+]
 IMPOSSIBLE = (
     errors.UniqueViolation,
     errors.CheckViolation,
@@ -118,6 +126,8 @@ class Mischief:
     loose: bool
     tenants: list[str]
     """Whom somebody asks for afterwards."""
+    record: str | None = None
+    """What is done to the checkpoint."""
 
 
 def mischief() -> st.SearchStrategy[Mischief]:
@@ -133,6 +143,12 @@ def mischief() -> st.SearchStrategy[Mischief]:
     return st.one_of(strict, strict, strict, loose)
 
 
+def with_records() -> st.SearchStrategy[Mischief]:
+    """Mischief that now and then is to be hidden by a changed checkpoint."""
+    record = st.sampled_from([None, None, None, *CHECKPOINTS])
+    return st.builds(replace, mischief(), record=record)
+
+
 @contextmanager
 def spoilt(session: Session, mischief: Mischief) -> Iterator[None]:
     """Inside, it is done and committed. A deed that an index or a partition forbids is left out."""
@@ -146,10 +162,12 @@ def spoilt(session: Session, mischief: Mischief) -> Iterator[None]:
                     run(session, *deed)
             except IMPOSSIBLE:
                 continue
+        run(session, *filter(None, [mischief.record]))
     try:
         yield
     finally:
         with session.transaction(), triggers_off(session, "h"):
             run(session, "DELETE FROM h", "INSERT INTO h TABLE honest")
+            run(session, "DELETE FROM seal.checkpoint", "INSERT INTO seal.checkpoint TABLE kept")
             if mischief.loose:
                 run(session, *(definition for _, definition in indexes))

@@ -3,7 +3,8 @@
     @given(stories(runs=False))                         what many hands do
     tale = tell(database, story)                        table h, sealed; tables honest and abandoned beside it
 
-`honest` is h as it was sealed, out of an attacker's sight. `abandoned` has every row that an INSERT … RETURNING
+`honest` is h as it was sealed, out of an attacker's sight, `kept` what seal.checkpoint had, `older` what it had before
+the newest run. `abandoned` has every row that an INSERT … RETURNING
 handed out and a rollback then took back: validly sealed, at positions that were used again.
 """
 
@@ -68,11 +69,11 @@ class Tale:
 
 
 def stories(*, runs: bool) -> st.SearchStrategy[Story]:
-    """Stories of histories; with `runs` there is one recorded run in each, with something before and after it."""
-    some = st.lists(_scene(), min_size=2, max_size=4).map(_joined)
+    """Stories of histories; with `runs` there are two recorded runs in each, with something before and after each."""
+    some = st.lists(_scene(), min_size=1 if runs else 2, max_size=3).map(_joined)
     record: list[Step] = [(0, "run", None)]
-    steps = st.tuples(some, some).map(lambda parts: parts[0] + record + parts[1]) if runs else some
-    return st.builds(Story, st.booleans(), steps)
+    steps = st.tuples(some, some, some).map(lambda parts: parts[0] + record + parts[1] + record + parts[2])
+    return st.builds(Story, st.booleans(), steps if runs else some)
 
 
 def _scene() -> st.SearchStrategy[list[Step]]:
@@ -159,7 +160,8 @@ class _Telling:
         self.database.run(f"ALTER TABLE h ADD COLUMN c{number} int" + (f" DEFAULT {number}" if has_default else ""))
 
     def run(self, _: _Hand, __: None) -> None:
-        """A recorded run, which leaves a checkpoint, while others write."""
+        """A recorded run, which leaves a checkpoint in the place of the one before, while others write."""
+        self.database.run("DROP TABLE IF EXISTS older; CREATE TABLE older AS TABLE seal.checkpoint")
         verdict = self.database.value("SELECT verdict FROM seal.verify_and_prune('h')")
         assert verdict == "intact"
         self.checkpoint = {chain: position for chain, position, _ in tops(self.database)}
@@ -177,6 +179,7 @@ def tell(database: Database, story: Story) -> Tale:
     database.run(f"CREATE TABLE h (id int, k int, tenant text, payload jsonb, note text){how}")
     for leaf in range(LEAVES if story.partitioned else 0):
         database.run(f"CREATE TABLE h{leaf} PARTITION OF h FOR VALUES IN ({leaf}) WITH (parallel_workers = 2)")
+    database.run("CREATE INDEX ON h (tenant)")
     database.run("SELECT seal.attach('h', tenant_column => 'tenant')")
     with ExitStack() as sessions:
         hands = [_Hand(sessions.enter_context(closing(database.connect()))) for _ in range(HANDS)]
@@ -187,6 +190,7 @@ def tell(database: Database, story: Story) -> Tale:
             telling.commit(hand)
     anchored(database)
     database.run("CREATE TABLE honest AS TABLE h; CREATE TABLE abandoned AS TABLE h WITH NO DATA")
+    database.run("CREATE TABLE kept AS TABLE seal.checkpoint")
     _abandon(database, telling)
     return Tale(tops(database), telling.checkpoint)
 
@@ -199,7 +203,7 @@ def tops(database: Database) -> list[tuple[str, int, str]]:
 def forget(database: Database) -> None:
     """Gives up the history of an earlier story."""
     if database.value("SELECT to_regclass('h') IS NOT NULL"):
-        database.run("SELECT seal.detach('h'); DROP TABLE h; DROP TABLE IF EXISTS honest, abandoned")
+        database.run("SELECT seal.detach('h'); DROP TABLE h; DROP TABLE IF EXISTS honest, abandoned, kept")
 
 
 def _abandon(database: Database, telling: _Telling) -> None:

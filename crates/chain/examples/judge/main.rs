@@ -3,9 +3,9 @@
 //!
 //! A judgement has three voices. `right` is the slow model: every mac recomputed, every chain walked row by row.
 //! `unchanged` and `told` compare the rows with those that were sealed, which no verification can. `findings` is what
-//! the locating pass makes of the rows; `names_another` if one has a key that is not the asker's; `since` and `needed` say whether an answer that rests on the
-//! checkpoint must have it too: always, unless it is about entries that the checkpoint covers and that were never the
-//! asking tenant's.
+//! the locating pass makes of the rows. `names_another`: it has a key that is not the asker's. `needed`: an answer that
+//! rests on the checkpoint must have it too, which is so unless it is about entries that the checkpoint covers (it is not
+//! `since`) and that were never the asking tenant's.
 
 mod entry;
 mod input;
@@ -35,7 +35,12 @@ fn judgement(case: &Case) -> Value {
     let truth = Truth::of(case);
     let tenants = std::iter::once(None).chain(case.tenants.iter().map(|tenant| Some(tenant.as_str())));
     let answers: Vec<Value> = tenants.map(|tenant| answer(case, &truth, tenant)).collect();
-    json!({"right": right(case), "unchanged": truth.is_unchanged(), "answers": answers})
+    json!({
+        "right": right(case),
+        "unchanged": truth.is_unchanged(),
+        "since": truth.count_since(),
+        "answers": answers,
+    })
 }
 
 fn right(case: &Case) -> bool {

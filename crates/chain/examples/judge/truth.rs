@@ -65,6 +65,11 @@ impl<'a> Truth<'a> {
             || self.strange.iter().chain(&self.blemished).any(|row| is_of(row, tenant))
     }
 
+    /// How many rows stand where the checkpoint does not reach.
+    pub fn count_since(&self) -> usize {
+        self.case.rows.iter().filter(|row| !self.is_covered(row)).count()
+    }
+
     /// Whether the finding is about something that the checkpoint does not cover.
     pub fn is_since(&self, place: &Place<'_>) -> bool {
         let covered = place.chain.and_then(|chain| self.case.checkpoint.get(chain)).copied().unwrap_or(0);
