@@ -59,7 +59,7 @@ impl AggregateState for LocateState {
 
     fn finish(self) {
         self.counter.flush();
-        RESULT.replace(Some(self.locator.finish()));
+        RESULT.replace(Some(self.locator.finish_with(server::check_for_interrupts)));
     }
 
     // An ordered aggregate is never computed in parts.

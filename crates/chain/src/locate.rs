@@ -67,12 +67,19 @@ impl<K: Clone> Locator<K> {
 
     /// Ends the pass: every finding, ordered by chain and position, those without last.
     #[must_use]
-    pub fn finish(mut self) -> Findings<K> {
+    pub fn finish(self) -> Findings<K> {
+        self.finish_with(|| ())
+    }
+
+    /// The same. `pause` is called for each row and each finding that is gone through: it may unwind, and so end
+    /// what lasts for seconds where millions of rows are wrong.
+    #[must_use]
+    pub fn finish_with(mut self, pause: fn()) -> Findings<K> {
         self.end_chain();
         for (chain, marks) in std::mem::take(&mut self.unread) {
             Walk::new(chain, marks, self.window_start).finish(&mut self.ledger);
         }
-        self.ledger.finish()
+        self.ledger.finish(pause)
     }
 
     fn stray(&mut self, suspect: Suspect<K>) {

@@ -103,9 +103,11 @@ impl<K> Ledger<K> {
         }
     }
 
-    pub fn finish(mut self) -> Findings<K> {
-        let found = reconcile::reconcile(std::mem::take(&mut self.suspects), std::mem::take(&mut self.holes));
+    /// Calls `pause` for each suspect and each finding, several times.
+    pub fn finish(mut self, pause: fn()) -> Findings<K> {
+        let found = reconcile::reconcile(std::mem::take(&mut self.suspects), std::mem::take(&mut self.holes), pause);
         for (chain, mut finding) in found {
+            pause();
             if self.tenant_only && !finding.concerns_tenant() {
                 continue;
             }

@@ -17,7 +17,7 @@ use crate::finding::Finding;
 /// Findings with the chain, as bytes, that each is about.
 pub(super) type Placed<K> = Vec<(Option<Vec<u8>>, Finding<K>)>;
 
-pub(super) fn reconcile<K>(mut suspects: Vec<Suspect<K>>, holes: Vec<Hole>) -> Placed<K> {
+pub(super) fn reconcile<K>(mut suspects: Vec<Suspect<K>>, holes: Vec<Hole>, pause: fn()) -> Placed<K> {
     for (number, hole) in holes.iter().enumerate() {
         for (position, ids) in &hole.slots {
             for id in ids {
@@ -25,7 +25,7 @@ pub(super) fn reconcile<K>(mut suspects: Vec<Suspect<K>>, holes: Vec<Hole>) -> P
             }
         }
     }
-    let mut claims = Claims::new(suspects, &holes);
+    let mut claims = Claims::new(suspects, &holes, pause);
     for trust in [Trust::Known, Trust::Bearer, Trust::Stranger] {
         for number in 0..holes.len() {
             claims.trace_down(number, trust);
@@ -53,15 +53,17 @@ pub(super) struct Claims<'a, K> {
     pub wanted: Vec<BTreeMap<u64, Wanted>>,
     /// For each hole: how many suspects that stand at a position are free.
     free_at: Vec<BTreeMap<u64, usize>>,
+    pause: fn(),
 }
 
 impl<'a, K> Claims<'a, K> {
-    fn new(suspects: Vec<Suspect<K>>, holes: &'a [Hole]) -> Self {
+    fn new(suspects: Vec<Suspect<K>>, holes: &'a [Hole], pause: fn()) -> Self {
         let mut by_mac = Queues::new();
         let mut by_prev = Queues::new();
         let (standing, strays): (Vec<_>, Vec<_>) =
             suspects.iter().enumerate().partition(|(_, suspect)| matches!(suspect.place, Place::InHole(..)));
         for (id, suspect) in strays.into_iter().chain(standing) {
+            pause();
             if let Some(mac) = suspect.mac {
                 by_mac.entry(mac).or_default().push_back(id);
             }
@@ -79,6 +81,7 @@ impl<'a, K> Claims<'a, K> {
             claimed: holes.iter().map(|_| BTreeMap::new()).collect(),
             wanted: holes.iter().map(|_| BTreeMap::new()).collect(),
             free_at: holes.iter().map(|hole| hole.slots.iter().map(|(p, ids)| (*p, ids.len())).collect()).collect(),
+            pause,
         }
     }
 
@@ -116,6 +119,7 @@ impl<'a, K> Claims<'a, K> {
         let mut above = hole.above;
         let mut next = hole.last;
         while let Some(position) = next.filter(|position| *position >= hole.first) {
+            (self.pause)();
             let remembered = hole.remembered.get(&position).copied().map(Wanted::known);
             let wanted = above.filter(|w| w.trust == Trust::Known).or(remembered).or(above);
             if let Some(w) = wanted.filter(|w| w.trust >= Trust::Bearer) {
@@ -149,6 +153,7 @@ impl<'a, K> Claims<'a, K> {
         let mut below = hole.below;
         let mut next = Some(hole.first);
         while let Some(position) = next.filter(|position| *position <= last) {
+            (self.pause)();
             let standing =
                 self.claimed[number].get(&position).copied().or_else(|| self.occupant(number, position, None));
             let found = standing.or_else(|| {
@@ -224,6 +229,7 @@ impl<'a, K> Claims<'a, K> {
             self.report_hole(number, &mut findings);
         }
         for suspect in self.suspects.into_iter().flatten() {
+            (self.pause)();
             findings.push((suspect.chain.clone(), describe::stray(suspect)));
         }
         findings
@@ -236,6 +242,7 @@ impl<'a, K> Claims<'a, K> {
         let mut below = hole.below;
         let mut next = Some(hole.first);
         for position in positions {
+            (self.pause)();
             if next != Some(position) {
                 below = None;
             }
