@@ -27,6 +27,8 @@ QUESTIONS = {
     "verify_history": f"SELECT {ANSWER} FROM seal.verify_history() ORDER BY history",
     "verify_history of a tenant": f"SELECT {ANSWER} FROM seal.verify_history('acme') ORDER BY history",
     "verify_history with a witness": f"SELECT {ANSWER} FROM seal.verify_history(witness => %(line)s) ORDER BY history",
+    "verify_since_checkpoint": f"SELECT {ANSWER} FROM seal.verify_since_checkpoint() ORDER BY history",
+    "report": r"SELECT split_part(seal.report(), E'\n', 1), split_part(seal.report('acme'), E'\n', 1)",
     "findings": "SELECT * FROM seal.findings() ORDER BY history, kind, chain, position",
     "findings of a tenant": "SELECT * FROM seal.findings('acme') ORDER BY history, kind, chain, position",
     "findings of a run": "SELECT * FROM seal.findings(run => 1) ORDER BY history, kind, chain, position",
