@@ -1,6 +1,6 @@
 //! The unordered pass: every row judged alone, the chains by keyed sums.
 
-use super::entry::Judgement;
+use super::entry::Waiting;
 use super::pass::{self, Pass};
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
@@ -36,6 +36,9 @@ pub struct AuditState {
     pass: Option<Pass>,
     audited: Audited,
     last_count: usize,
+    waiting: [Waiting; 2],
+    /// How many of them wait.
+    waits: usize,
 }
 
 thread_local! {
@@ -58,30 +61,38 @@ impl AggregateState for AuditState {
             pass: Some(Pass::begin(plan)),
             audited: Audited { sums, counts: Vec::new(), named: NamedAnchors::default(), suspicious: 0, unsealed: 0 },
             last_count: 0,
+            waiting: Default::default(),
+            waits: 0,
         }
     }
 
     fn add(&mut self, row: Row<'_>) {
         let Some(pass) = &mut self.pass else { return };
         let of_tenant = pass.is_of_tenant(row);
-        let Some(seal) = pass.checker.seal(row, &mut pass.scratch) else {
+        let waiting = &mut self.waiting[self.waits];
+        let Some(seal) = pass.checker.seal(row, &mut waiting.scratch) else {
             self.audited.suspicious += 1;
             self.audited.unsealed += u64::from(of_tenant);
             return;
         };
-        if pass.checker.judge(row, &seal, &mut pass.scratch) == Judgement::Authentic {
-            self.audited.sums.add(&pass.scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
-            self.audited.named.add(&pass.scratch.chain, seal.anchor, seal.sealed_at);
+        waiting.seal = seal;
+        if of_tenant {
+            self.last_count =
+                self.audited.count(&waiting.scratch.chain, self.last_count, 1, seal.sealed_at, seal.sealed_at);
+        }
+        if pass.checker.prepare(row, waiting) {
+            self.waits += 1;
         } else {
             self.audited.suspicious += 1;
         }
-        if of_tenant {
-            self.last_count =
-                self.audited.count(&pass.scratch.chain, self.last_count, 1, seal.sealed_at, seal.sealed_at);
+        if self.waits == self.waiting.len() {
+            self.settle();
         }
     }
 
-    fn merge(&mut self, other: AuditState) {
+    fn merge(&mut self, mut other: AuditState) {
+        self.settle();
+        other.settle();
         self.audited.sums.merge(&other.audited.sums);
         for count in &other.audited.counts {
             self.audited.count(&count.chain, 0, count.entries, count.first, count.last);
@@ -91,7 +102,8 @@ impl AggregateState for AuditState {
         self.audited.unsealed += other.audited.unsealed;
     }
 
-    fn save(&self) -> Vec<u8> {
+    fn save(&mut self) -> Vec<u8> {
+        self.settle();
         let counts: Vec<Value> = self
             .audited
             .counts
@@ -111,11 +123,34 @@ impl AggregateState for AuditState {
     fn load(bytes: &[u8]) -> AuditState {
         let mut audited = Audited::load(bytes).unwrap_or_else(Audited::unreadable);
         audited.counts.sort_by(|a, b| a.chain.cmp(&b.chain));
-        AuditState { pass: None, audited, last_count: 0 }
+        AuditState { pass: None, audited, last_count: 0, waiting: Default::default(), waits: 0 }
     }
 
-    fn finish(self) {
+    fn finish(mut self) {
+        self.settle();
         RESULT.replace(Some(self.audited));
+    }
+}
+
+impl AuditState {
+    /// Judges the rows that wait.
+    fn settle(&mut self) {
+        let Some(pass) = &self.pass else { return };
+        let [a, b] = &self.waiting;
+        let judged = match self.waits {
+            0 => return,
+            1 => [pass.checker.judge_single(a), false],
+            _ => pass.checker.judge_pair([a, b]),
+        };
+        for (Waiting { seal, scratch, .. }, is_authentic) in self.waiting.iter().zip(judged).take(self.waits) {
+            if is_authentic {
+                self.audited.sums.add(&scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
+                self.audited.named.add(&scratch.chain, seal.anchor, seal.sealed_at);
+            } else {
+                self.audited.suspicious += 1;
+            }
+        }
+        self.waits = 0;
     }
 }
 

@@ -11,6 +11,7 @@ mod internal;
 mod keys;
 mod locate;
 mod named;
+mod pair;
 mod record;
 mod witness;
 
@@ -24,4 +25,5 @@ pub use keys::{
 };
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
 pub use named::NamedAnchors;
+pub use pair::{Claim, verify_pair};
 pub use witness::{WitnessError, WitnessLine};
