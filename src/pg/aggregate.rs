@@ -13,7 +13,7 @@ pub trait AggregateState: Sized + 'static {
     /// The arguments after the state and the plan start at `Row` place 0.
     fn add(&mut self, row: Row<'_>);
     fn merge(&mut self, other: Self);
-    fn save(&self) -> Vec<u8>;
+    fn save(&mut self) -> Vec<u8>;
     /// In the leader, from what a worker saved.
     fn load(bytes: &[u8]) -> Self;
     /// The leader's last step: leaves the result where the run finds it.
@@ -25,16 +25,18 @@ const BEFORE_ROW: usize = 2;
 
 struct Call {
     fcinfo: pg_sys::FunctionCallInfo,
-    context: pg_sys::MemoryContext,
 }
 
 impl Call {
     /// # Safety
     /// `fcinfo` must be what the server passed.
     unsafe fn new<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -> Call {
-        let mut context = std::ptr::null_mut();
-        // SAFETY: the caller's promise.
-        if unsafe { pg_sys::AggCheckCallContext(fcinfo, &mut context) } == 0 || !T::is_expected() {
+        // SAFETY: the caller's promise; a context is a node.
+        let in_aggregate = unsafe {
+            let context = (*fcinfo).context;
+            !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_AggState
+        };
+        if !in_aggregate || !T::is_expected() {
             super::error::Report::new(
                 pgrx::PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 "a part of pgseal's verification was called on its own",
@@ -42,7 +44,7 @@ impl Call {
             .hint("Run: SELECT * FROM seal.verify_history().")
             .raise();
         }
-        Call { fcinfo, context }
+        Call { fcinfo }
     }
 
     fn cells(&self) -> &[pg_sys::NullableDatum] {
@@ -58,7 +60,10 @@ impl Call {
 
     /// Puts a state into the aggregate's own memory; dropped with it.
     fn keep<T>(&self, state: T) -> pg_sys::Datum {
-        pg_sys::Datum::from(PgMemoryContexts::For(self.context).leak_and_drop_on_delete(Some(state)))
+        let mut context = std::ptr::null_mut();
+        // SAFETY: called by an aggregate, see `new`.
+        unsafe { pg_sys::AggCheckCallContext(self.fcinfo, &mut context) };
+        pg_sys::Datum::from(PgMemoryContexts::For(context).leak_and_drop_on_delete(Some(state)))
     }
 
     fn null(&self) -> pg_sys::Datum {
@@ -121,7 +126,7 @@ pub(super) unsafe fn save<T: AggregateState>(fcinfo: pg_sys::FunctionCallInfo) -
     // SAFETY: as in `add`.
     unsafe {
         let call = Call::new::<T>(fcinfo);
-        match call.state::<T>(0).and_then(|state| (*state).as_ref()) {
+        match call.state::<T>(0).and_then(|state| (*state).as_mut()) {
             Some(state) => pg_sys::Datum::from(pgrx::rust_byte_slice_to_bytea(&state.save()).as_ptr()),
             None => call.null(),
         }

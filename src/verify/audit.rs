@@ -1,6 +1,6 @@
 //! The unordered pass: every row judged alone, the chains by keyed sums.
 
-use super::entry::Judgement;
+use super::entry::Waiting;
 use super::pass::{self, Pass, Since};
 use super::progress::Counter;
 use crate::pg::aggregate::AggregateState;
@@ -42,6 +42,20 @@ pub struct AuditState {
     last_count: usize,
     before: Option<Before>,
     counter: Counter,
+    waiting: [Waiting; 2],
+    accounts: [Account; 2],
+    /// How many of them wait.
+    waits: usize,
+}
+
+/// What a row that waits will be counted for.
+#[derive(Default)]
+struct Account {
+    /// A checkpoint has it.
+    was_verified: bool,
+    /// Its tenant, if it has one; only for a census.
+    tenant: Vec<u8>,
+    has_tenant: bool,
 }
 
 /// Up to where each chain was verified before.
@@ -87,12 +101,11 @@ impl AggregateState for AuditState {
 
     fn begin(plan: &str) -> AuditState {
         let pass = Pass::begin(plan);
+        let census = pass.new_census();
         AuditState {
-            audited: Audited { census: pass.new_census(), ..Audited::nothing() },
-            last_count: 0,
             before: pass.plan.since.as_ref().map(Before::of),
-            counter: Counter::default(),
             pass: Some(pass),
+            ..AuditState::of(Audited { census, ..Audited::nothing() })
         }
     }
 
@@ -100,34 +113,39 @@ impl AggregateState for AuditState {
         let Some(pass) = &mut self.pass else { return };
         self.counter.one();
         let of_tenant = pass.is_of_tenant(row);
-        let Some(seal) = pass.checker.seal(row, &mut pass.scratch) else {
+        let waiting = &mut self.waiting[self.waits];
+        let Some(seal) = pass.checker.seal(row, &mut waiting.scratch) else {
             self.audited.suspicious += 1;
             self.audited.unsealed += u64::from(of_tenant);
             return;
         };
-        let was_verified = self.before.as_mut().is_some_and(|before| before.has(&pass.scratch.chain, seal.position));
+        let was_verified = self.before.as_mut().is_some_and(|before| before.has(&waiting.scratch.chain, seal.position));
         if was_verified && !of_tenant {
             return;
         }
-        if pass.checker.judge(row, &seal, &mut pass.scratch) == Judgement::Authentic {
-            if !was_verified {
-                self.audited.sums.add(&pass.scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
-                self.audited.named.add(&pass.scratch.chain, seal.anchor, seal.sealed_at);
-            }
-            if let Some(census) = self.audited.census.as_mut().filter(|_| was_verified || self.before.is_none()) {
-                let tenant = pass.find_tenant(row).then_some(pass.scratch.tenant.as_slice());
-                census.add(&pass.scratch.chain, tenant, seal.position, &seal.mac);
-            }
+        waiting.seal = seal;
+        if of_tenant {
+            self.last_count =
+                self.audited.count(&waiting.scratch.chain, self.last_count, 1, seal.sealed_at, seal.sealed_at);
+        }
+        let account = &mut self.accounts[self.waits];
+        account.was_verified = was_verified;
+        if self.audited.census.is_some() {
+            account.has_tenant = pass.find_tenant(row, &mut account.tenant);
+        }
+        if pass.checker.prepare(row, waiting) {
+            self.waits += 1;
         } else {
             self.audited.suspicious += 1;
         }
-        if of_tenant {
-            self.last_count =
-                self.audited.count(&pass.scratch.chain, self.last_count, 1, seal.sealed_at, seal.sealed_at);
+        if self.waits == self.waiting.len() {
+            self.settle();
         }
     }
 
-    fn merge(&mut self, other: AuditState) {
+    fn merge(&mut self, mut other: AuditState) {
+        self.settle();
+        other.settle();
         self.audited.sums.merge(&other.audited.sums);
         for count in &other.audited.counts {
             self.audited.count(&count.chain, 0, count.entries, count.first, count.last);
@@ -141,7 +159,8 @@ impl AggregateState for AuditState {
         }
     }
 
-    fn save(&self) -> Vec<u8> {
+    fn save(&mut self) -> Vec<u8> {
+        self.settle();
         self.counter.flush();
         let counts: Vec<Value> = self
             .audited
@@ -163,12 +182,56 @@ impl AggregateState for AuditState {
     fn load(bytes: &[u8]) -> AuditState {
         let mut audited = Audited::load(bytes).unwrap_or_else(Audited::unreadable);
         audited.counts.sort_by(|a, b| a.chain.cmp(&b.chain));
-        AuditState { pass: None, audited, last_count: 0, before: None, counter: Counter::default() }
+        AuditState::of(audited)
     }
 
-    fn finish(self) {
+    fn finish(mut self) {
+        self.settle();
         self.counter.flush();
         RESULT.replace(Some(self.audited));
+    }
+}
+
+impl AuditState {
+    fn of(audited: Audited) -> AuditState {
+        AuditState {
+            pass: None,
+            audited,
+            last_count: 0,
+            before: None,
+            counter: Counter::default(),
+            waiting: Default::default(),
+            accounts: Default::default(),
+            waits: 0,
+        }
+    }
+
+    /// Judges the rows that wait.
+    fn settle(&mut self) {
+        let Some(pass) = &self.pass else { return };
+        let [a, b] = &self.waiting;
+        let judged = match self.waits {
+            0 => return,
+            1 => [pass.checker.judge_single(a), false],
+            _ => pass.checker.judge_pair([a, b]),
+        };
+        let waiting = self.waiting.iter().zip(&self.accounts).zip(judged).take(self.waits);
+        for ((Waiting { seal, scratch, .. }, account), is_authentic) in waiting {
+            if !is_authentic {
+                self.audited.suspicious += 1;
+                continue;
+            }
+            if !account.was_verified {
+                self.audited.sums.add(&scratch.chain, seal.position, &seal.prev, &seal.mac, seal.sealed_at);
+                self.audited.named.add(&scratch.chain, seal.anchor, seal.sealed_at);
+            }
+            if let Some(census) = self.audited.census.as_mut().filter(|_| account.was_verified || self.before.is_none())
+            {
+                let tenant = account.has_tenant.then_some(account.tenant.as_slice());
+                census.add(&scratch.chain, tenant, seal.position, &seal.mac);
+            }
+        }
+        self.waits = 0;
     }
 }
 

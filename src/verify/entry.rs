@@ -5,7 +5,7 @@ use crate::pg::value::ColumnType;
 use crate::record::columns::{Place, SealPlaces};
 use crate::record::definition::{Definition, Epoch};
 use crate::seal::document::{DocumentPlan, MissingColumn};
-use pgseal_chain::{Entry, EpochKey, HistoryId, Mac, SaltKey, document_digest};
+use pgseal_chain::{Claim, Entry, EpochKey, HistoryId, Mac, SaltKey, verify_pair};
 
 /// The tenant column of a layout.
 pub struct TenantColumn {
@@ -57,7 +57,7 @@ pub struct Scratch {
 }
 
 /// What the seal columns of a row say, if they are well-formed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Seal {
     pub position: u64,
     pub epoch: i32,
@@ -65,6 +65,16 @@ pub struct Seal {
     pub sealed_at: i64,
     pub prev: Mac,
     pub mac: Mac,
+}
+
+/// A row of which all is known but whether its mac is right: two are judged at a time.
+#[derive(Default)]
+pub struct Waiting {
+    pub seal: Seal,
+    pub scratch: Scratch,
+    /// Place of its epoch in the checker.
+    epoch: usize,
+    has_tenant: bool,
 }
 
 /// The judgement on one row.
@@ -134,19 +144,62 @@ impl EntryChecker {
 
     fn judge_under(&self, epoch: &EpochChecker, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Judgement {
         let (Some(key), Some(salt_key)) = (&epoch.key, &self.salt_key) else { return Judgement::NoKey };
-        let document = match &epoch.document {
-            Ok(document) => document,
-            Err(missing) => return Judgement::NoColumn(missing.name.clone()),
+        let has_tenant = match epoch.read(row, scratch) {
+            Ok(has_tenant) => has_tenant,
+            Err(judgement) => return judgement,
         };
-        let has_tenant = match &epoch.tenant {
-            Some(Ok(tenant)) => tenant.write(row, &mut scratch.tenant),
-            Some(Err(missing)) => return Judgement::NoColumn(missing.name.clone()),
-            None => false,
-        };
-        if document.write(row, &mut scratch.document).is_err() {
+        if !self.claim(epoch, key, seal, scratch, has_tenant).verify(salt_key) {
             return Judgement::Altered;
         }
-        let salt = salt_key.salt(self.history, &scratch.chain, seal.position);
+        match epoch.unknown_content(row) {
+            Some(column) => Judgement::UnknownContent(column.name.clone()),
+            None => Judgement::Authentic,
+        }
+    }
+
+    /// Keeps in `waiting` what is needed to judge a row whose seal is there already; `false` if it is not authentic
+    /// whatever its mac, or cannot be judged.
+    pub fn prepare(&self, row: Row<'_>, waiting: &mut Waiting) -> bool {
+        let Some(place) = self.epochs.iter().position(|epoch| epoch.number == waiting.seal.epoch) else { return false };
+        let epoch = &self.epochs[place];
+        if epoch.key.is_none() || self.salt_key.is_none() {
+            return false;
+        }
+        let Ok(has_tenant) = epoch.read(row, &mut waiting.scratch) else { return false };
+        waiting.epoch = place;
+        waiting.has_tenant = has_tenant;
+        epoch.unknown_content(row).is_none()
+    }
+
+    /// Whether rows that were prepared are authentic.
+    pub fn judge_pair(&self, waiting: [&Waiting; 2]) -> [bool; 2] {
+        let (Some(salt_key), [Some(a), Some(b)]) = (&self.salt_key, waiting.map(|row| self.waiting_claim(row))) else {
+            return [false; 2];
+        };
+        verify_pair([a, b], salt_key)
+    }
+
+    /// [`EntryChecker::judge_pair`] for a row that was left over.
+    pub fn judge_single(&self, waiting: &Waiting) -> bool {
+        match (&self.salt_key, self.waiting_claim(waiting)) {
+            (Some(salt_key), Some(claim)) => claim.verify(salt_key),
+            _ => false,
+        }
+    }
+
+    fn waiting_claim<'a>(&'a self, waiting: &'a Waiting) -> Option<Claim<'a>> {
+        let epoch = self.epochs.get(waiting.epoch)?;
+        Some(self.claim(epoch, epoch.key.as_ref()?, &waiting.seal, &waiting.scratch, waiting.has_tenant))
+    }
+
+    fn claim<'a>(
+        &self,
+        epoch: &EpochChecker,
+        key: &'a EpochKey,
+        seal: &'a Seal,
+        scratch: &'a Scratch,
+        has_tenant: bool,
+    ) -> Claim<'a> {
         let entry = Entry {
             history: self.history,
             chain: &scratch.chain,
@@ -156,15 +209,28 @@ impl EntryChecker {
             sealed_at: seal.sealed_at,
             tenant: has_tenant.then_some(scratch.tenant.as_slice()),
             prev: &seal.prev,
-            document_digest: document_digest(salt, &scratch.document),
+            document_digest: [0; 32],
         };
-        if !entry.verify(key, &seal.mac) {
-            return Judgement::Altered;
-        }
-        match epoch.unknown.iter().find(|column| column.has_content(row)) {
-            Some(column) => Judgement::UnknownContent(column.name.clone()),
-            None => Judgement::Authentic,
-        }
+        Claim { entry, document: &scratch.document, mac: seal.mac, key }
+    }
+}
+
+impl EpochChecker {
+    /// Replaces tenant and document in `scratch` by the row's, and says whether it has a tenant; otherwise what the
+    /// judgement is without them.
+    fn read(&self, row: Row<'_>, scratch: &mut Scratch) -> Result<bool, Judgement> {
+        let no_column = |missing: &MissingColumn| Judgement::NoColumn(missing.name.clone());
+        let document = self.document.as_ref().map_err(no_column)?;
+        let has_tenant = match &self.tenant {
+            Some(tenant) => tenant.as_ref().map_err(no_column)?.write(row, &mut scratch.tenant),
+            None => false,
+        };
+        document.write(row, &mut scratch.document).map_err(|_| Judgement::Altered)?;
+        Ok(has_tenant)
+    }
+
+    fn unknown_content(&self, row: Row<'_>) -> Option<&UnknownColumn> {
+        self.unknown.iter().find(|column| column.has_content(row))
     }
 }
 

@@ -65,7 +65,7 @@ impl AggregateState for LocateState {
     // An ordered aggregate is never computed in parts.
     fn merge(&mut self, _other: LocateState) {}
 
-    fn save(&self) -> Vec<u8> {
+    fn save(&mut self) -> Vec<u8> {
         Vec::new()
     }
 

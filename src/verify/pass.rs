@@ -142,9 +142,9 @@ impl Pass {
         }
     }
 
-    /// Whether the row has a tenant, which is then in `scratch.tenant`.
-    pub fn find_tenant(&mut self, row: Row<'_>) -> bool {
-        self.tenant.as_ref().is_some_and(|column| column.write(row, &mut self.scratch.tenant))
+    /// Replaces `out` by the row's tenant; `false` if it has none.
+    pub fn find_tenant(&self, row: Row<'_>, out: &mut Vec<u8>) -> bool {
+        self.tenant.as_ref().is_some_and(|column| column.write(row, out))
     }
 
     /// Of nobody, under the plan's key; `None` if none is asked for or the key is not at hand.

@@ -11,6 +11,8 @@ use sha2::Sha256;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::pair::{BLOCK, State, after};
+
 /// The shortest secret that is accepted, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
 /// The longest secret that is accepted, in bytes.
@@ -115,13 +117,13 @@ impl HistoryKeys {
     /// The key that signs the entries of an epoch, bound to the epoch's record by its digest.
     #[must_use]
     pub fn epoch_key(&self, epoch: u32, record_digest: &[u8; 32]) -> EpochKey {
-        EpochKey(self.expand(&[b"pgseal epoch", &epoch.to_be_bytes(), record_digest]))
+        EpochKey(self.expand_paired(&[b"pgseal epoch", &epoch.to_be_bytes(), record_digest]))
     }
 
     /// The key from which the salts of documents come.
     #[must_use]
     pub fn salt_key(&self) -> SaltKey {
-        SaltKey(self.expand(&[b"pgseal salt"]))
+        SaltKey(self.expand_paired(&[b"pgseal salt"]))
     }
 
     /// The key that authenticates pgseal's own records.
@@ -144,6 +146,11 @@ impl HistoryKeys {
         keyed(self.expand_bytes::<32>(info).as_ref())
     }
 
+    fn expand_paired(&self, info: &[&[u8]]) -> Paired {
+        let key = self.expand_bytes(info);
+        Paired { hmac: keyed(key.as_ref()), midstates: midstates(&key) }
+    }
+
     fn expand_bytes<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
         let mut key = Zeroizing::new([0; N]);
         self.0.expand_multi_info(info, key.as_mut()).expect("at most a single block of HKDF-SHA-256");
@@ -155,13 +162,29 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
+/// The states of an HMAC's inner and outer hash after the block of its key (RFC 2104).
+fn midstates(key: &[u8; 32]) -> [State; 2] {
+    [0x36, 0x5c].map(|pad| {
+        let mut block = Zeroizing::new([pad; BLOCK]);
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        after(&block)
+    })
+}
+
+/// A key both for one message and for two at once.
+#[derive(Clone)]
+struct Paired {
+    hmac: Hmac<Sha256>,
+    midstates: [State; 2],
+}
+
 /// Signs the entries of one epoch. Holds the keyed state, so that no row pays for a key schedule.
 #[derive(Clone)]
-pub struct EpochKey(Hmac<Sha256>);
+pub struct EpochKey(Paired);
 
 /// Gives each document its salt.
 #[derive(Clone)]
-pub struct SaltKey(Hmac<Sha256>);
+pub struct SaltKey(Paired);
 
 /// Authenticates pgseal's own records.
 #[derive(Clone)]
@@ -182,9 +205,19 @@ macro_rules! keyed_state {
     ($($name:ident),*) => {$(
         impl $name {
             pub(crate) fn hmac(&self) -> Hmac<Sha256> {
-                self.0.clone()
+                self.0.hmac.clone()
+            }
+
+            pub(crate) fn midstates(&self) -> &[State; 2] {
+                &self.0.midstates
             }
         }
     )*};
 }
-keyed_state!(EpochKey, SaltKey, RecordKey);
+keyed_state!(EpochKey, SaltKey);
+
+impl RecordKey {
+    pub(crate) fn hmac(&self) -> Hmac<Sha256> {
+        self.0.clone()
+    }
+}

@@ -12,6 +12,7 @@ mod internal;
 mod keys;
 mod locate;
 mod named;
+mod pair;
 mod record;
 mod witness;
 
@@ -26,4 +27,5 @@ pub use keys::{
 };
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
 pub use named::NamedAnchors;
+pub use pair::{Claim, verify_pair};
 pub use witness::{WitnessError, WitnessLine};
