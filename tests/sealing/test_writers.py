@@ -67,7 +67,7 @@ def test_verification_beside_writers_finds_nothing(cold: Database, server: Clust
             run(auditor, *after)
 
     committed = Crowd(cold, 16, level, 2.5).write(beside=verify)
-    assert runs >= 2
+    assert runs >= 1
     assert_whole(cold, entries=len(committed) + 1 + runs)
 
 
