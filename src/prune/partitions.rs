@@ -10,7 +10,7 @@ use crate::record::checkpoint::Draft;
 use crate::record::cut::{Cut, Span};
 use crate::record::journal::{self, Act, Note};
 use crate::record::live;
-use crate::verify::run;
+use crate::verify::reading;
 use pgseal_chain::GENESIS;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,7 +120,7 @@ fn check(plan: &Plan, draft: Option<&mut Draft>) -> Result<BTreeMap<String, Span
         return Err(changed("of any name", "a partition was detached"));
     }
     let census = draft.as_ref().map(|draft| draft.id.clone());
-    let Some((audit, counted)) = run::audit_parts(plan.history, plan.relation, &plan.partitions, census) else {
+    let Some((audit, counted)) = reading::audit_parts(plan.history, plan.relation, &plan.partitions, census) else {
         return Err(changed("of any name", "an entry of a partition is not authentic"));
     };
     if let (Some(draft), Some(counted)) = (draft, counted) {

@@ -16,6 +16,7 @@ pub mod locate;
 pub mod outcome;
 pub mod pass;
 pub mod progress;
+pub mod reading;
 mod recorded;
 pub mod run;
 mod since;
