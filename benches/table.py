@@ -17,7 +17,7 @@ def caption(figures: Figures) -> str:
     """Where the figures come from, and how they were taken."""
     rounds = f"at most {figures.plan.rounds}" if figures.interrupted else str(figures.plan.rounds)
     return (
-        f"{in_words(figures.place)}, {figures.at[:10]}. Medians of {rounds} alternating rounds; ratios are"
+        f"{in_words(figures.place)}, {figures.at[:10]}. Medians of {rounds} alternating rounds, {figures.plan.snapshot_rounds} with an open snapshot; ratios are"
         " medians of the rounds' ratios. Documents of about 300 bytes, tables with primary key and tenant index."
     )
 

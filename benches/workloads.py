@@ -76,7 +76,7 @@ class Benchmark:
 
     def snapshots(self) -> None:
         """Before a snapshot is opened, and the last seconds of it, when what it holds back has piled up."""
-        for number in range(self.plan.rounds):
+        for number in range(self.plan.snapshot_rounds):
             for variant in self.turns("an open snapshot", number):
                 with fresh(self.cluster, variant) as database:
                     self._snapshot(variant, database)
