@@ -19,6 +19,9 @@ use crate::keys::{HistoryId, HistoryKeys, RecordKey};
 /// The most tallies, one for each tenant in each chain, that a census holds.
 pub const MAX_TALLIES: usize = 100_000;
 
+/// The most bytes that the names of the tenants in these tallies have together.
+pub const MAX_NAMES: usize = 16 << 20;
+
 /// The key of one census, derived from the history's keys and a number that is drawn for it.
 #[derive(Clone)]
 pub struct CensusKey {
@@ -111,6 +114,7 @@ pub struct Census {
     index: HashMap<Vec<u8>, usize>,
     last: usize,
     tallies: usize,
+    named: usize,
     overflown: bool,
 }
 
@@ -125,6 +129,7 @@ impl Census {
             index: HashMap::new(),
             last: 0,
             tallies: 0,
+            named: 0,
             overflown: false,
         }
     }
@@ -165,7 +170,7 @@ impl Census {
         }
     }
 
-    /// Whether all that was added is in it: not if there were more than [`MAX_TALLIES`].
+    /// Whether all that was added is in it: not if there were more than [`MAX_TALLIES`], or [`MAX_NAMES`].
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.overflown
@@ -217,10 +222,12 @@ impl Census {
         self.last = place;
         if let Some(tally) = self.chains[place].of(tenant) {
             tally.add(more);
-        } else if self.tallies == MAX_TALLIES {
-            self.overflow();
         } else if let Some(tenant) = tenant {
             self.tallies += 1;
+            self.named += tenant.len();
+            if self.tallies > MAX_TALLIES || self.named > MAX_NAMES {
+                return self.overflow();
+            }
             self.chains[place].by_tenant.insert(tenant.to_vec(), more);
         }
     }

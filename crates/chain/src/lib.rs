@@ -16,7 +16,7 @@ mod record;
 mod witness;
 
 pub use audit::{Audit, ChainSum, RunSecret};
-pub use census::{Census, CensusKey, Commitment, MAX_TALLIES};
+pub use census::{Census, CensusKey, Commitment, MAX_NAMES, MAX_TALLIES};
 pub use chain_name::{ChainName, Origin, tag, valid_node_name};
 pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
 pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};

@@ -1,6 +1,6 @@
 //! The census: in any order, by any number of workers, and what it must not take for the same.
 
-use pgseal_chain::{Census, CensusKey, Commitment, HistoryId, HistoryKeys, MAX_TALLIES, Mac, Secret};
+use pgseal_chain::{Census, CensusKey, Commitment, HistoryId, HistoryKeys, MAX_NAMES, MAX_TALLIES, Mac, Secret};
 use proptest::prelude::*;
 
 type Row = (u8, Option<u8>, u64, u8);
@@ -143,4 +143,21 @@ fn too_many_tenants_are_no_census() {
     let mut small = of(&[]);
     small.merge(&sent);
     assert!(!small.is_complete());
+}
+
+#[test]
+fn tenants_with_names_that_are_too_long_are_no_census() {
+    let mut census = Census::new(key(0));
+    let name = |first: u8| [vec![first], vec![b'x'; MAX_NAMES / 2 - 1]].concat();
+    for _ in 0..2 {
+        census.add(b"a", Some(&name(1)), 1, &mac(1));
+        census.add(b"a", Some(&name(2)), 2, &mac(2));
+    }
+    assert!(census.is_complete());
+    assert_eq!(census.entries(b"a"), 4);
+    census.add(b"a", None, 3, &mac(3));
+    assert!(census.is_complete());
+    census.add(b"a", Some(b"x"), 4, &mac(4));
+    assert!(!census.is_complete());
+    assert_eq!(census.entries(b"a"), 0);
 }
