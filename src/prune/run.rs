@@ -22,7 +22,7 @@ use crate::verify::run::Scope;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many entries go in one of several transactions.
 const PART: u64 = 100_000;
@@ -96,16 +96,22 @@ pub fn verify_scheduled(history: HistoryId) -> Recorded {
     judge(&question, outcome, Asked { how: How::Schedule, history: Some(history), started, dry: false })
 }
 
-/// Verifies what was sealed in a history since its newest checkpoint. Records that only if it found something,
-/// and something else than the newest recorded run.
+/// Verifies what was sealed in a history since its newest checkpoint. Records that only if it found something
+/// that the newest recorded run has not found.
 pub fn verify_since(history: HistoryId) {
     let started = clock::now();
     let question = about(history, Scope::Since);
     let Some(outcome) = question.outcomes().into_iter().next() else { return };
-    let found = found(&outcome);
-    if outcome.findings.total > 0 && runs::newest_found(history) != Some(Value::Array(found)) {
+    if outcome.findings.total > 0 && finds_more(&outcome, runs::newest_found(history)) {
         judge(&question, outcome, Asked { how: How::Check, history: Some(history), started, dry: false });
     }
+}
+
+/// Whether anything is found that is not among these findings: so many, and the fingerprints of those that were listed.
+fn finds_more(outcome: &Outcome, before: Option<(u64, BTreeSet<String>)>) -> bool {
+    let Some((total, known)) = before else { return true };
+    let mut listed = outcome.findings.list.iter().take(MAX_RECORDED);
+    outcome.findings.total > total || listed.any(|finding| !known.contains(&acknowledge::fingerprint(finding)))
 }
 
 fn about(history: HistoryId, scope: Scope) -> Question<'static> {
@@ -209,6 +215,7 @@ fn found(outcome: &Outcome) -> Vec<Value> {
 fn finding(finding: &Finding<RowKey>) -> Value {
     let key = finding.key.as_ref().map(|key| serde_json::from_str(&key.json).unwrap_or(Value::Null));
     json!({
+        "fingerprint": acknowledge::fingerprint(finding),
         "chain": finding.chain,
         "position": finding.position,
         "last_position": finding.last_position,

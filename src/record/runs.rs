@@ -11,6 +11,7 @@ use crate::pg::{scan, spi, user};
 use pgseal_chain::HistoryId;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 
 /// Who asked for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +95,15 @@ pub fn record(history: Option<HistoryId>, table: &str, record: &Value, how: How,
     run.id
 }
 
-/// What the newest recorded run of a history has found.
-pub fn newest_found(history: HistoryId) -> Option<Value> {
+/// How many findings the newest recorded run of a history has, and the fingerprints of those that it lists.
+pub fn newest_found(history: HistoryId) -> Option<(u64, BTreeSet<String>)> {
     let id = json!(uuid_text(&history.0));
     let runs = stored(Sees::Stored).into_iter().rev();
     let mut records = runs.filter_map(|run| serde_json::from_str::<Value>(&run.record).ok());
-    records.find(|record| record["history_id"] == id).map(|mut record| record["found"].take())
+    let record = records.find(|record| record["history_id"] == id)?;
+    let listed = record["found"].as_array().into_iter().flatten();
+    let fingerprints = listed.filter_map(|finding| finding["fingerprint"].as_str().map(str::to_owned));
+    Some((record["findings"].as_u64().unwrap_or(0), fingerprints.collect()))
 }
 
 /// Sentences on runs that are not as they were recorded.
