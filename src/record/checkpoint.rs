@@ -7,6 +7,7 @@ use super::journal::{self, Act, Note};
 use super::journaled::{self, Journaled};
 use super::tables::Table;
 use crate::key::{self, KeyFault};
+use crate::pg::row::Row;
 use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{clock, scan, spi, user};
@@ -111,7 +112,6 @@ impl Mention {
 
 /// One row of `seal.checkpoint`.
 struct Stored {
-    history: HistoryId,
     /// As `jsonb::text` prints it.
     record: String,
 }
@@ -239,7 +239,7 @@ pub fn store(draft: Draft, history: HistoryId, table: &str, run: i64) {
     // With what this transaction pruned.
     let cuts = journaled::as_seen(Sees::Stored).remove(&history).unwrap_or_default().cuts;
     let Some(checkpoint) = Checkpoint::of(draft, run, &cuts) else { return };
-    let stored = Stored { history, record: spi::jsonb_text(&checkpoint.to_json()) };
+    let stored = Stored { record: spi::jsonb_text(&checkpoint.to_json()) };
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(
             "INSERT INTO seal.checkpoint (history_id, record) VALUES ({}, {}::pg_catalog.jsonb)
@@ -266,7 +266,7 @@ pub fn store(draft: Draft, history: HistoryId, table: &str, run: i64) {
 /// # Errors
 /// A sentence on a checkpoint that is not the one that was made.
 pub fn newest(history: HistoryId, journaled: &Journaled, sees: Sees) -> Result<Option<Checkpoint>, String> {
-    let rows: Vec<Stored> = stored(sees).into_iter().filter(|stored| stored.history == history).collect();
+    let rows = stored(history, sees);
     match (&journaled.checkpoint, rows.as_slice()) {
         (None, []) => Ok(None),
         (None, _) => Err("a checkpoint of this history in seal.checkpoint is not in the journal".to_owned()),
@@ -281,30 +281,40 @@ pub fn newest(history: HistoryId, journaled: &Journaled, sees: Sees) -> Result<O
 
 /// Sentences on checkpoints of histories that the journal does not know.
 pub fn strays(known: &BTreeMap<HistoryId, Journaled>, sees: Sees) -> Vec<String> {
-    let strays = stored(sees).into_iter().filter(|stored| !known.contains_key(&stored.history));
-    strays
-        .map(|stray| {
-            let history = uuid_text(&stray.history.0);
-            format!("a checkpoint of history {history}, which is not in the journal, stands in seal.checkpoint")
-        })
-        .collect()
+    let mut found = Vec::new();
+    visit(sees, |history, _| {
+        if !known.contains_key(&history) {
+            let history = uuid_text(&history.0);
+            found.push(format!(
+                "a checkpoint of history {history}, which is not in the journal, stands in seal.checkpoint"
+            ));
+        }
+    });
+    found
 }
 
-fn stored(sees: Sees) -> Vec<Stored> {
+/// What stands there for one history.
+fn stored(history: HistoryId, sees: Sees) -> Vec<Stored> {
     let mut found = Vec::new();
+    let jsonb = ColumnType::new(TypeOid::JSONB);
+    visit(sees, |of, row| {
+        if of != history {
+            return;
+        }
+        let mut record = Vec::new();
+        if let Some(value) = row.get(1) {
+            // A damaged value leaves an unfinished text, whose digest does not fit.
+            let _ = jsonb.write_json(value, &mut record);
+        }
+        found.push(Stored { record: String::from_utf8_lossy(&record).into_owned() });
+    });
+    found
+}
+
+fn visit(sees: Sees, mut visitor: impl FnMut(HistoryId, Row<'_>)) {
     if let Some(open) = Table::Checkpoint.open() {
-        let jsonb = ColumnType::new(TypeOid::JSONB);
         scan::visit_as(&open, sees, |row| {
-            let mut record = Vec::new();
-            if let Some(value) = row.get(1) {
-                // A damaged value leaves an unfinished text, whose digest does not fit.
-                let _ = jsonb.write_json(value, &mut record);
-            }
-            found.push(Stored {
-                history: HistoryId(row.get(0).map_or([0; 16], |value| value.as_uuid())),
-                record: String::from_utf8_lossy(&record).into_owned(),
-            });
+            visitor(HistoryId(row.get(0).map_or([0; 16], |value| value.as_uuid())), row);
         });
     }
-    found
 }

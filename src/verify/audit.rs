@@ -42,24 +42,25 @@ pub struct AuditState {
     before: Option<Before>,
 }
 
-/// Up to where each chain was verified before.
+/// What was verified before of each chain: what follows the first position, up to the second.
 struct Before {
-    chains: HashMap<Vec<u8>, u64>,
+    chains: HashMap<Vec<u8>, (u64, u64)>,
     /// The chain asked about last.
-    last: (Vec<u8>, u64),
+    last: (Vec<u8>, (u64, u64)),
 }
 
 impl Before {
     fn of(since: &Since) -> Before {
-        let chains = since.chains.iter().map(|(chain, position)| (chain.clone().into_bytes(), *position));
-        Before { chains: chains.collect(), last: (Vec::new(), 0) }
+        let chains = since.chains.iter().map(|(chain, of)| (chain.clone().into_bytes(), *of));
+        Before { chains: chains.collect(), last: (Vec::new(), (0, 0)) }
     }
 
     fn has(&mut self, chain: &[u8], position: u64) -> bool {
         if self.last.0 != chain {
-            self.last = (chain.to_vec(), self.chains.get(chain).copied().unwrap_or(0));
+            self.last = (chain.to_vec(), self.chains.get(chain).copied().unwrap_or_default());
         }
-        position <= self.last.1
+        let (cut, reached) = self.last.1;
+        cut < position && position <= reached
     }
 }
 

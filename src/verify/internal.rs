@@ -8,7 +8,7 @@ use self::walk::{AnchorChain, Walk};
 use super::locate::RowKey;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
-use crate::record::checkpoint;
+use crate::record::checkpoint::{self, Checkpoint};
 use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry};
 use crate::record::journaled::{self, Journaled};
@@ -20,6 +20,7 @@ use crate::seal::plan;
 use crate::settings;
 use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// What the server's memory says; read before the snapshot is taken.
 pub struct Memory {
@@ -30,11 +31,11 @@ pub struct Memory {
 }
 
 /// Which anchors are checked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchors {
     All,
-    /// Those since the newest checkpoint of this history, which was made after all before were checked.
-    SinceCheckpoint(HistoryId),
+    /// Those since the newest checkpoint of the history, which was made after all before were checked.
+    SinceCheckpoint,
 }
 
 /// Journal and anchors of a run.
@@ -52,8 +53,10 @@ pub struct Internal {
     regressions: Vec<(String, Finding<RowKey>)>,
     /// Name of this node's first chain here; none while the server only replays.
     here: Option<String>,
-    /// By chain of anchors, the one down to which it is checked.
-    floor: BTreeMap<String, (u64, Mac)>,
+    /// The newest checkpoint of the history that this is about.
+    checkpoint: Option<Rc<Checkpoint>>,
+    /// Only anchors since then were checked.
+    is_partial: bool,
 }
 
 impl Memory {
@@ -69,17 +72,14 @@ impl Memory {
 }
 
 impl Internal {
-    /// Reads and checks both under the active snapshot.
-    pub fn check(memory: &Memory, anchors: Anchors) -> Internal {
+    /// Reads and checks both under the active snapshot, with the checkpoint of this history.
+    pub fn check(memory: &Memory, history: Option<HistoryId>, anchors: Anchors) -> Internal {
         let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
         let acts = journal::acts(Sees::Snapshot);
         internal.overall = overall::of(&acts);
         internal.histories = journaled::histories(&acts);
-        if let Anchors::SinceCheckpoint(history) = anchors {
-            let journaled = internal.histories.get(&history);
-            let checkpoint = journaled.and_then(|of| checkpoint::newest(history, of, Sees::Snapshot).ok().flatten());
-            internal.floor = checkpoint.map(|checkpoint| checkpoint.anchors).unwrap_or_default();
-        }
+        internal.read_checkpoint(history);
+        internal.is_partial = anchors == Anchors::SinceCheckpoint && internal.checkpoint.is_some();
         internal.read_anchors();
         let entries = journal::stored(Sees::Snapshot);
         internal.check_journal(&entries, memory);
@@ -96,7 +96,12 @@ impl Internal {
 
     /// Whether every anchor was checked, however old.
     pub fn has_all_anchors(&self) -> bool {
-        self.floor.is_empty()
+        !self.is_partial
+    }
+
+    /// The newest checkpoint of the history, if it is the one that was made.
+    pub fn checkpoint(&self) -> Option<Rc<Checkpoint>> {
+        self.checkpoint.clone()
     }
 
     /// The newest anchor of each chain, with its mac.
@@ -218,10 +223,24 @@ impl Internal {
         self.findings.extend(findings);
     }
 
+    fn read_checkpoint(&mut self, history: Option<HistoryId>) {
+        let Some((history, journaled)) = history.and_then(|id| Some((id, self.histories.get(&id)?))) else { return };
+        match checkpoint::newest(history, journaled, Sees::Snapshot) {
+            Ok(checkpoint) => self.checkpoint = checkpoint.map(Rc::new),
+            Err(altered) => self.findings.push(Finding::new(Kind::CheckpointAltered, altered)),
+        }
+    }
+
+    /// The anchors that the checkpoint saw as the newest.
+    fn anchors_of_checkpoint(&self) -> impl Iterator<Item = (&String, (u64, Mac))> {
+        self.checkpoint.iter().flat_map(|checkpoint| &checkpoint.anchors).map(|(chain, anchor)| (chain, *anchor))
+    }
+
     fn read_anchors(&mut self) {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
-            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied(), self.floor.get(&name).copied());
+            let seen = self.anchors_of_checkpoint().find(|(chain, _)| **chain == name).map(|(_, anchor)| anchor);
+            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied(), seen, self.is_partial);
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| walk.step(anchor, &mut chain));
             if usable.is_none() {
                 let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
@@ -245,12 +264,13 @@ impl Internal {
         }
     }
 
-    /// The newest anchor that memory or a later place's anchors remember must be there.
+    /// The newest anchor that memory, the checkpoint or a later place's anchors remember must be there.
     fn check_anchor_ends(&mut self, memory: &Memory) {
         let mut ends: Vec<(String, u64, Mac)> = self.anchored(anchor::ANCHOR_CHAINS);
         if let (Some(prefix), Some(newest)) = (&memory.prefix, memory.anchor.filter(|newest| newest.number > 0)) {
             ends.push((prefix.clone(), newest.number, newest.mac));
         }
+        ends.extend(self.anchors_of_checkpoint().map(|(chain, (number, mac))| (chain.clone(), number, mac)));
         let tops: Vec<(String, u64)> =
             self.chains.iter().filter_map(|(name, chain)| Some((name.clone(), chain.newest?.0))).collect();
         let tops = tops.iter().map(|(name, top)| (name.as_bytes(), *top));

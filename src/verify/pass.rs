@@ -31,11 +31,12 @@ pub struct PassPlan {
     pub since: Option<Since>,
 }
 
-/// What was verified before: up to which position of each chain. Of that only the entries of the tenant
+/// What was verified before: which positions of each chain. Of that only the entries of the tenant
 /// asked for are judged.
 #[derive(Debug, Clone, Default)]
 pub struct Since {
-    pub chains: BTreeMap<String, u64>,
+    /// By chain the last position that was pruned, and the last one that was verified.
+    pub chains: BTreeMap<String, (u64, u64)>,
     /// Which rows are to be looked at, as an SQL condition on `h`; empty: all. Others may be.
     pub condition: String,
 }
@@ -82,7 +83,10 @@ impl PassPlan {
             key_columns: keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
             census: CensusId::parse(value.get("census")?),
             since: value.get("since")?.as_object().map(|chains| Since {
-                chains: chains.iter().filter_map(|(chain, at)| Some((chain.clone(), at.as_u64()?))).collect(),
+                chains: chains
+                    .iter()
+                    .filter_map(|(chain, of)| Some((chain.clone(), (of[0].as_u64()?, of[1].as_u64()?))))
+                    .collect(),
                 condition: String::new(),
             }),
         })

@@ -11,14 +11,13 @@ use super::internal::{Anchors, Internal, Memory, elsewhere};
 use super::locate::{self, RowKey};
 use super::outcome::{self, Outcome, Subject};
 use super::pass::{self, PassPlan};
-use super::since::Rest;
+use super::since::{self, Rest};
 use super::{configuration, generated, witness};
 use crate::pg::relation;
-use crate::pg::settings::PinnedPath;
 use crate::pg::shared_memory::{self, RunSlot};
 use crate::pg::snapshot::Sees;
 use crate::pg::{server, snapshot, spi, user};
-use crate::record::checkpoint::{self, CensusId, Checkpoint, Draft};
+use crate::record::checkpoint::{CensusId, Checkpoint, Draft};
 use crate::record::columns::{self, Place, SealPlaces};
 use crate::record::cut::Cut;
 use crate::record::definition::{self, Attachment, Definition};
@@ -28,6 +27,7 @@ use crate::record::{anchor, journal};
 use crate::seal::heads::{self, Remembered};
 use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known, WitnessLine};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// How much of a history is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,7 @@ const WITNESS_IS_PRUNED: &str = "; the anchor of the witness was pruned: compare
 
 fn verify_locked(history: HistoryId, table: String, ask: Ask<'_>, outside: &Outside) -> Option<Outcome> {
     let registration = registry::registrations_as(Sees::Snapshot).into_iter().find(|row| row.history == history)?;
-    let may_rest =
-        ask.may_rest().then(|| examine(&registration, &table, ask, outside, Anchors::SinceCheckpoint(history)));
+    let may_rest = ask.may_rest().then(|| examine(&registration, &table, ask, outside, Anchors::SinceCheckpoint));
     may_rest.flatten().or_else(|| examine(&registration, &table, ask, outside, Anchors::All))
 }
 
@@ -133,7 +132,7 @@ fn examine(
     let mut definition = Definition::load_as(registration.clone(), Sees::Snapshot);
     // Without the key nothing of it can be judged.
     let internal = match definition.key_fault {
-        None => Internal::check(&outside.memory, anchors),
+        None => Internal::check(&outside.memory, Some(history), anchors),
         Some(_) => Internal::default(),
     };
     let journaled = internal.histories.get(&history);
@@ -166,11 +165,7 @@ fn examine(
             .collect();
     findings.append(internal.findings.iter().cloned().collect());
     findings.append(internal.regressions(&in_anchors(history)).collect());
-    let checkpoint = journaled.map_or(Ok(None), |journaled| checkpoint::newest(history, journaled, Sees::Snapshot));
-    let checkpoint = checkpoint.unwrap_or_else(|altered| {
-        findings.push(Finding::new(Kind::CheckpointAltered, altered));
-        None
-    });
+    let checkpoint = internal.checkpoint();
     let _run = RunGuard::begin();
     let had_checkpoint = checkpoint.is_some();
     let rested = checkpoint.filter(|_| findings.total == 0).and_then(|checkpoint| reading.since(checkpoint));
@@ -291,7 +286,7 @@ impl Reading<'_> {
     }
 
     /// What a checkpoint leaves to read; `None` if that does not answer the question, or anything is wrong.
-    fn since(&self, checkpoint: Checkpoint) -> Option<Read> {
+    fn since(&self, checkpoint: Rc<Checkpoint>) -> Option<Read> {
         let usable = self.ask.may_rest() && self.complete;
         let rest = Rest::on(checkpoint, &self.cuts, self.ask.tenant).filter(|_| usable)?;
         let is_tenant_column = |place: &&Place| Some(&place.name) == self.tenant_column.as_ref();
@@ -299,11 +294,8 @@ impl Reading<'_> {
         let condition = since.condition.clone();
         let census = self.ask.tenant.map(|_| rest.checkpoint.id.clone());
         let plan = PassPlan { since: Some(since), census, ..self.plan() };
-        let audited = {
-            // What is new is found by index, however many rows the statistics expect.
-            let _path = PinnedPath::pin_with(&[(c"enable_seqscan", c"off")]);
-            audit(&plan, &self.table, &self.places, self.history).unwrap_or_else(Audited::nothing)
-        };
+        let _path = since::by_index();
+        let audited = audit(&plan, &self.table, &self.places, self.history).unwrap_or_else(Audited::nothing);
         let mut known = ends::known(self.remembered, &self.cuts, self.window_start, self.ask.tenant.is_some());
         known.cuts = rest.begins(&self.cuts);
         let reached = rest.checkpoint.chains.iter();
@@ -380,6 +372,7 @@ impl Reading<'_> {
             (Some(_), None) => return Findings::default(),
             (None, _) => None,
         };
+        let _path = condition.map(|_| since::by_index());
         let question =
             generated::Question { relation: self.relation, key_columns: &self.key_columns, tenant, condition };
         generated::check(&self.table, &question).into_iter().collect()
@@ -439,7 +432,7 @@ pub fn verify_internal(witness: Option<&WitnessLine>) -> Option<Outcome> {
         }
         let memory = Memory::read(server::in_recovery());
         snapshot::with_fresh(|| {
-            let internal = Internal::check(&memory, Anchors::All);
+            let internal = Internal::check(&memory, None, Anchors::All);
             let seen = witness.map(|line| witness::of_history(line, anchor::JOURNAL));
             let names = internal.judge_names(None);
             let findings: Findings<RowKey> = internal

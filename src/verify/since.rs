@@ -5,32 +5,34 @@
 use super::audit::Audited;
 use super::ends;
 use super::pass::Since;
+use crate::pg::settings::PinnedPath;
 use crate::pg::spi;
 use crate::pg::value::TypeOid;
-use crate::record::checkpoint::Checkpoint;
+use crate::record::checkpoint::{Checkpoint, Reached};
 use crate::record::columns::Place;
 use crate::record::cut::Cut;
 use pgseal_chain::{Census, Head, HistoryId, Mac};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A checkpoint that an answer may rest on.
 pub struct Rest {
-    pub checkpoint: Checkpoint,
+    pub checkpoint: Rc<Checkpoint>,
     tenant: Option<String>,
 }
 
 impl Rest {
     /// `None` if the checkpoint cannot answer this question: something was pruned since, or it does not
     /// know what each tenant has.
-    pub fn on(checkpoint: Checkpoint, cuts: &BTreeMap<String, Cut>, tenant: Option<&str>) -> Option<Rest> {
+    pub fn on(checkpoint: Rc<Checkpoint>, cuts: &BTreeMap<String, Cut>, tenant: Option<&str>) -> Option<Rest> {
         let usable = checkpoint.is_current(cuts) && (tenant.is_none() || checkpoint.has_census());
         usable.then(|| Rest { checkpoint, tenant: tenant.map(str::to_owned) })
     }
 
     /// What the pass is to leave out. `column` is the tenant column.
     pub fn since(&self, column: Option<&Place>) -> Since {
-        let chains: BTreeMap<String, u64> =
-            self.checkpoint.chains.iter().map(|(chain, reached)| (chain.clone(), reached.position)).collect();
+        let of_chain = |(chain, reached): (&String, &Reached)| (chain.clone(), (reached.cut, reached.position));
+        let chains = self.checkpoint.chains.iter().map(of_chain).collect();
         let of_tenant = match (&self.tenant, column) {
             (Some(tenant), Some(column)) => is_of_tenant(column, tenant),
             _ => Some("false".to_owned()),
@@ -71,23 +73,29 @@ impl Rest {
     }
 }
 
-/// Rows that no checkpoint has: above what it reached, or in chains that it does not know. The index on
-/// chain and position finds them.
-fn is_newer(chains: &BTreeMap<String, u64>) -> String {
-    let chains: Vec<(String, u64)> = chains.iter().map(|(chain, position)| (spi::literal(chain), *position)).collect();
-    let mut ranges = Vec::new();
-    match chains.first() {
-        Some((first, _)) => ranges.push(format!("h.seal_chain < {first}")),
-        None => ranges.push("true".to_owned()),
+/// Rows that no checkpoint has: above what it reached, at or below its cut, in chains that it does not know,
+/// or at no place in a chain. The index on chain and position finds them; a pair of columns is only compared
+/// from below, since as an upper bound it would not end the walk over the index.
+fn is_newer(chains: &BTreeMap<String, (u64, u64)>) -> String {
+    let names: Vec<String> = chains.keys().map(|chain| spi::literal(chain)).collect();
+    let mut places = vec!["h.seal_chain IS NULL".to_owned()];
+    match names.first() {
+        Some(first) => places.push(format!("h.seal_chain < {first}")),
+        None => places.push("true".to_owned()),
     }
-    for (place, (chain, position)) in chains.iter().enumerate() {
-        let mut range = format!("(h.seal_chain, h.seal_seq) > ({chain}, {position})");
-        if let Some((next, _)) = chains.get(place + 1) {
-            range.push_str(&format!(" AND h.seal_chain < {next}"));
-        }
-        ranges.push(format!("({range})"));
+    for (place, (name, (cut, position))) in names.iter().zip(chains.values()).enumerate() {
+        let before = names.get(place + 1).map_or_else(String::new, |next| format!(" AND h.seal_chain < {next}"));
+        places.push(format!("((h.seal_chain, h.seal_seq) > ({name}, {position}){before})"));
+        places.push(format!("(h.seal_chain = {name} AND h.seal_seq <= {cut})"));
+        places.push(format!("(h.seal_chain = {name} AND h.seal_seq IS NULL)"));
     }
-    ranges.join(" OR ")
+    places.join(" OR ")
+}
+
+/// While alive, queries for what a checkpoint leaves to read go by index, however many rows the statistics expect
+/// and whatever the session has turned off.
+pub fn by_index() -> PinnedPath {
+    PinnedPath::pin_with(&[(c"enable_seqscan", c"off"), (c"enable_indexscan", c"on"), (c"enable_bitmapscan", c"on")])
 }
 
 /// Rows whose tenant may print as this text; `None`: only looking at each row can tell.
@@ -99,7 +107,10 @@ fn is_of_tenant(column: &Place, tenant: &str) -> Option<String> {
         _ => "false".to_owned(),
     };
     match column.type_oid {
-        TypeOid::TEXT | TypeOid::VARCHAR | TypeOid::BPCHAR => Some(format!("h.{name} = {}", spi::literal(tenant))),
+        TypeOid::TEXT | TypeOid::VARCHAR => {
+            Some(format!("h.{name}::pg_catalog.text = {}::pg_catalog.text", spi::literal(tenant)))
+        }
+        TypeOid::BPCHAR => Some(format!("h.{name} = {}::pg_catalog.bpchar", spi::literal(tenant))),
         TypeOid::INT2 => Some(number(i64::from(i16::MIN)..=i64::from(i16::MAX))),
         TypeOid::INT4 => Some(number(i64::from(i32::MIN)..=i64::from(i32::MAX))),
         TypeOid::INT8 => Some(number(i64::MIN..=i64::MAX)),

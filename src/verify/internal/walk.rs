@@ -27,16 +27,18 @@ pub(super) struct Walk {
     /// The anchor above: its number, what it follows, its time.
     above: Option<(u64, Option<Mac>, i64)>,
     complete_seen: bool,
-    /// One that was checked before, with all below it, and whether it was met.
-    floor: Option<(u64, Mac)>,
-    floor_seen: bool,
+    /// One that a run found in order, with all below it.
+    seen: Option<(u64, Mac)>,
+    /// Whether that is as far as it goes, and whether it was met.
+    is_partial: bool,
+    floor_met: bool,
     /// First and last anchor, what is wrong with them, and what was found there.
     pub(super) faults: Vec<(u64, u64, String, Option<String>)>,
 }
 
 impl Walk {
-    pub(super) fn new(cut: Option<Cut>, floor: Option<(u64, Mac)>) -> Walk {
-        Walk { cut, floor, ..Walk::default() }
+    pub(super) fn new(cut: Option<Cut>, seen: Option<(u64, Mac)>, is_partial: bool) -> Walk {
+        Walk { cut, seen, is_partial, ..Walk::default() }
     }
 
     /// Whether there is more to check.
@@ -76,8 +78,12 @@ impl Walk {
         }
         let prev = Mac::try_from(anchor.prev.as_slice()).ok().filter(|_| mac.is_some());
         self.above = Some((number, prev, if mac.is_some() { anchor.at } else { i64::MAX }));
-        self.floor_seen |= self.floor.is_some() && self.floor == mac.map(|mac| (number, mac));
-        !(self.floor_seen && self.complete_seen)
+        if let (Some(seen), Some(mac)) = (self.seen.filter(|seen| seen.0 == number), mac) {
+            let is_newest = chain.newest.is_some_and(|(newest, ..)| newest == number);
+            self.fault_if(seen.1 != mac && !is_newest, number, number, "is not the one that a run found in order");
+            self.floor_met |= self.is_partial && seen.1 == mac;
+        }
+        !(self.floor_met && self.complete_seen)
     }
 
     /// No chain ever falls: an earlier anchor with a higher position saw entries that were removed.
@@ -92,7 +98,7 @@ impl Walk {
     }
 
     pub(super) fn end(&mut self) {
-        if self.floor_seen && self.complete_seen {
+        if self.floor_met && self.complete_seen {
             return;
         }
         let (cut, before) = self.cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac));
