@@ -55,8 +55,8 @@ def test_a_changed_entry_that_the_index_does_not_have(db: Database, change: str)
 
 
 def test_a_row_that_no_index_has(db: Database) -> None:
-    """Whoever looks for acme's rows by the index does not meet it, either. A full verification does, and so does
-    the tenant's once the index is made anew."""
+    """Nobody meets it who looks for acme's rows by the index. A full verification does, and so does the tenant's
+    once the index is made anew."""
     ledger(db)
     checkpoint(db)
     with triggers_off(db.connection, "h"), asleep(db):
