@@ -185,10 +185,9 @@ def test_a_database_that_is_dropped(server: Cluster) -> None:
     lasts(db, 100)
     running(db)
     mark = server.log_position()
-    start = time.monotonic()
     db.close()
+    # Fails if a session is still connected after five seconds.
     server.psql(f'DROP DATABASE "{db.name}"')
-    assert time.monotonic() - start < 4
     assert "does not exist" not in server.log(mark)
 
 
