@@ -19,7 +19,7 @@ class Plan:
     snapshot_rounds: int
 
 
-FULL = Plan(rounds=5, seconds=6, rows=1_000_000, alone_seconds=10, snapshot_seconds=60, snapshot_rounds=3)
+FULL = Plan(rounds=5, seconds=5, rows=1_000_000, alone_seconds=10, snapshot_seconds=60, snapshot_rounds=2)
 QUICK = Plan(rounds=3, seconds=2, rows=200_000, alone_seconds=4, snapshot_seconds=10, snapshot_rounds=1)
 
 
