@@ -9,12 +9,12 @@
 
 mod encoding;
 
-use std::collections::HashMap;
 use std::fmt;
 
 use siphasher::sip128::SipHasher24;
 use zeroize::Zeroize;
 
+use crate::by_name::ByName;
 use crate::entry::Mac;
 
 /// Sixteen random bytes, drawn anew for each verification and shared by its workers only.
@@ -56,10 +56,7 @@ pub struct ChainSum {
 #[derive(Clone)]
 pub struct Audit {
     terms: Terms,
-    names: Vec<Vec<u8>>,
-    sums: Vec<Sum>,
-    index: HashMap<Vec<u8>, usize>,
-    last: usize,
+    chains: ByName<Sum>,
     refused: u64,
 }
 
@@ -67,14 +64,7 @@ impl Audit {
     /// An audit of no rows.
     #[must_use]
     pub fn new(secret: &RunSecret) -> Self {
-        Self {
-            terms: Terms(SipHasher24::new_with_key(&secret.0)),
-            names: Vec::new(),
-            sums: Vec::new(),
-            index: HashMap::new(),
-            last: 0,
-            refused: 0,
-        }
+        Self { terms: Terms(SipHasher24::new_with_key(&secret.0)), chains: ByName::new(), refused: 0 }
     }
 
     /// Adds a row whose mac was found valid. A row at position 0 is refused instead.
@@ -84,12 +74,11 @@ impl Audit {
             return;
         }
         let row = Row { position, prev: *prev, mac: *mac, sealed_at };
-        match self.find(chain) {
-            Some(index) => {
-                self.last = index;
-                self.sums[index].add(row, &self.terms);
+        match self.chains.get_mut(chain) {
+            Some(sum) => sum.add(row, &self.terms),
+            None => {
+                self.chains.insert(chain, Sum::of(row, &self.terms));
             }
-            None => self.insert(chain.to_vec(), Sum::of(row, &self.terms)),
         }
     }
 
@@ -108,15 +97,17 @@ impl Audit {
     /// Number of rows added, refused ones not counted.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.sums.iter().fold(0, |total, sum| total.saturating_add(sum.entries))
+        self.chains.iter().fold(0, |total, (_, sum)| total.saturating_add(sum.entries))
     }
 
     /// Takes over what another worker of the same run has added.
     pub fn merge(&mut self, other: &Self) {
-        for (name, sum) in other.names.iter().zip(&other.sums) {
-            match self.find(name) {
-                Some(index) => self.sums[index].merge(sum, &self.terms),
-                None => self.insert(name.clone(), sum.clone()),
+        for (name, sum) in other.chains.iter() {
+            match self.chains.get_mut(name) {
+                Some(own) => own.merge(sum, &self.terms),
+                None => {
+                    self.chains.insert(name, sum.clone());
+                }
             }
         }
         self.refused = self.refused.saturating_add(other.refused);
@@ -124,9 +115,9 @@ impl Audit {
 
     /// Every chain that has rows, by name.
     pub fn chains(&self) -> impl Iterator<Item = (&[u8], ChainSum)> {
-        let mut order: Vec<usize> = (0..self.names.len()).collect();
-        order.sort_unstable_by_key(|&index| &self.names[index]);
-        order.into_iter().map(|index| (self.names[index].as_slice(), self.sums[index].summary()))
+        let mut chains: Vec<(&[u8], &Sum)> = self.chains.iter().collect();
+        chains.sort_unstable_by_key(|(name, _)| *name);
+        chains.into_iter().map(|(name, sum)| (name, sum.summary()))
     }
 
     /// Whether the chain's rows are one unbroken path from the entry after the cut to its highest
@@ -137,34 +128,19 @@ impl Audit {
     /// the server remembers is on the path, are the caller's to look at.
     #[must_use]
     pub fn is_whole(&self, chain: &[u8], cut: (u64, Mac)) -> bool {
-        let Some(index) = self.index.get(chain) else {
+        let Some(sum) = self.chains.get(chain) else {
             return false;
         };
-        let sum = &self.sums[*index];
         let start = self.terms.at(cut.0, &cut.1);
         let end = self.terms.end(&sum.highest);
         cut.0.checked_add(1) == Some(sum.lowest.position) && sum.difference(&self.terms) == start.wrapping_sub(end)
-    }
-
-    fn find(&self, chain: &[u8]) -> Option<usize> {
-        match self.names.get(self.last) {
-            Some(name) if name == chain => Some(self.last),
-            _ => self.index.get(chain).copied(),
-        }
-    }
-
-    fn insert(&mut self, name: Vec<u8>, sum: Sum) {
-        self.last = self.names.len();
-        self.index.insert(name.clone(), self.last);
-        self.names.push(name);
-        self.sums.push(sum);
     }
 }
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Audit")
-            .field("chains", &self.names.len())
+            .field("chains", &self.chains.len())
             .field("entries", &self.entries())
             .field("refused", &self.refused)
             .finish_non_exhaustive()

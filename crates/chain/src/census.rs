@@ -13,6 +13,7 @@ use std::fmt;
 use siphasher::sip128::SipHasher24;
 use subtle::ConstantTimeEq;
 
+use crate::by_name::ByName;
 use crate::entry::Mac;
 use crate::keys::{HistoryId, HistoryKeys, RecordKey};
 
@@ -109,10 +110,7 @@ impl Tallies {
 #[derive(Clone)]
 pub struct Census {
     key: CensusKey,
-    names: Vec<Vec<u8>>,
-    chains: Vec<Tallies>,
-    index: HashMap<Vec<u8>, usize>,
-    last: usize,
+    chains: ByName<Tallies>,
     tallies: usize,
     named: usize,
     overflown: bool,
@@ -122,16 +120,7 @@ impl Census {
     /// A census of nobody.
     #[must_use]
     pub fn new(key: CensusKey) -> Self {
-        Self {
-            key,
-            names: Vec::new(),
-            chains: Vec::new(),
-            index: HashMap::new(),
-            last: 0,
-            tallies: 0,
-            named: 0,
-            overflown: false,
-        }
+        Self { key, chains: ByName::new(), tallies: 0, named: 0, overflown: false }
     }
 
     /// Counts an entry whose mac was found valid.
@@ -152,7 +141,7 @@ impl Census {
     #[must_use]
     pub fn subtract(&mut self, other: &Self) -> bool {
         let mut all = other.is_complete();
-        for (chain, tallies) in other.names.iter().zip(&other.chains) {
+        for (chain, tallies) in other.chains.iter() {
             for (tenant, tally) in tallies.all() {
                 all &= self.remove_tally(chain, tenant, tally);
             }
@@ -163,7 +152,7 @@ impl Census {
     /// Takes over what another worker has counted under the same key.
     pub fn merge(&mut self, other: &Self) {
         self.overflown |= other.overflown;
-        for (chain, tallies) in other.names.iter().zip(&other.chains) {
+        for (chain, tallies) in other.chains.iter() {
             for (tenant, tally) in tallies.all() {
                 self.add_tally(chain, tenant, tally);
             }
@@ -179,15 +168,13 @@ impl Census {
     /// How many entries of a chain it counts.
     #[must_use]
     pub fn entries(&self, chain: &[u8]) -> u64 {
-        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
-        tallies.map_or(0, |tallies| tallies.all().map(|(_, tally)| tally.entries).sum())
+        self.chains.get(chain).map_or(0, |tallies| tallies.all().map(|(_, tally)| tally.entries).sum())
     }
 
     /// What is to be kept of a chain's tenants, in their order.
     #[must_use]
     pub fn commitments(&self, chain: &[u8]) -> Vec<Commitment> {
-        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
-        let all = tallies.into_iter().flat_map(Tallies::all);
+        let all = self.chains.get(chain).into_iter().flat_map(Tallies::all);
         let commit = |(tenant, tally): (Option<&[u8]>, Tally)| Commitment {
             tenant: tenant.map(<[u8]>::to_vec),
             entries: tally.entries,
@@ -202,8 +189,7 @@ impl Census {
     /// one, whether there are none.
     #[must_use]
     pub fn fits(&self, chain: &[u8], tenant: Option<&[u8]>, commitment: Option<&Commitment>) -> bool {
-        let tallies = self.index.get(chain).map(|place| &self.chains[*place]);
-        let mut of_tenant = tallies.into_iter().flat_map(Tallies::all).filter(|(of, _)| *of == tenant);
+        let mut of_tenant = self.chains.get(chain).into_iter().flat_map(Tallies::all).filter(|(of, _)| *of == tenant);
         match (of_tenant.next(), commitment) {
             (None, None) => true,
             (Some((_, tally)), Some(commitment)) => {
@@ -218,9 +204,8 @@ impl Census {
         if self.overflown {
             return;
         }
-        let place = self.find(chain).unwrap_or_else(|| self.insert(chain));
-        self.last = place;
-        if let Some(tally) = self.chains[place].of(tenant) {
+        let tallies = self.chains.or_insert_with(chain, Tallies::default);
+        if let Some(tally) = tallies.of(tenant) {
             tally.add(more);
         } else if let Some(tenant) = tenant {
             self.tallies += 1;
@@ -228,12 +213,12 @@ impl Census {
             if self.tallies > MAX_TALLIES || self.named > MAX_NAMES {
                 return self.overflow();
             }
-            self.chains[place].by_tenant.insert(tenant.to_vec(), more);
+            tallies.by_tenant.insert(tenant.to_vec(), more);
         }
     }
 
     fn remove_tally(&mut self, chain: &[u8], tenant: Option<&[u8]>, less: Tally) -> bool {
-        let tallies = self.find(chain).map(|place| &mut self.chains[place]);
+        let tallies = self.chains.get_mut(chain);
         match tallies.and_then(|tallies| tallies.of(tenant)).filter(|tally| tally.entries >= less.entries) {
             Some(tally) => {
                 tally.entries -= less.entries;
@@ -246,31 +231,14 @@ impl Census {
 
     fn overflow(&mut self) {
         self.overflown = true;
-        self.names = Vec::new();
-        self.chains = Vec::new();
-        self.index = HashMap::new();
-    }
-
-    fn find(&self, chain: &[u8]) -> Option<usize> {
-        match self.names.get(self.last) {
-            Some(name) if name == chain => Some(self.last),
-            _ => self.index.get(chain).copied(),
-        }
-    }
-
-    fn insert(&mut self, chain: &[u8]) -> usize {
-        let place = self.names.len();
-        self.names.push(chain.to_vec());
-        self.chains.push(Tallies::default());
-        self.index.insert(chain.to_vec(), place);
-        place
+        self.chains = ByName::new();
     }
 }
 
 impl fmt::Debug for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Census")
-            .field("chains", &self.names.len())
+            .field("chains", &self.chains.len())
             .field("tallies", &self.tallies)
             .field("overflown", &self.overflown)
             .finish_non_exhaustive()

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod by_name;
 mod census;
 mod chain_name;
+mod encoding;
 mod entry;
 mod finding;
 mod internal;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::encoding::{Input, put};
+
 /// For each place of sealing (the name of a node's first chain), the anchors that its entries name
 /// and the earliest time of an entry that names them, in µs since 2000-01-01 UTC.
 ///
@@ -70,8 +72,7 @@ impl NamedAnchors {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for (place, anchors) in &self.places {
-            out.extend((place.len() as u64).to_be_bytes());
-            out.extend(place);
+            put(&mut out, place);
             out.extend((anchors.len() as u64).to_be_bytes());
             for (anchor, sealed_at) in anchors {
                 out.extend(anchor.to_be_bytes());
@@ -83,27 +84,20 @@ impl NamedAnchors {
 
     /// Reads what [`NamedAnchors::to_bytes`] wrote; `None` if it is anything else.
     #[must_use]
-    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut named = Self::default();
-        while !bytes.is_empty() {
-            let length = usize::try_from(number(&mut bytes)?).ok()?;
-            let (place, rest) = bytes.split_at_checked(length)?;
-            bytes = rest;
+        let mut input = Input(bytes);
+        while !input.is_empty() {
+            let place = input.bytes()?;
             let mut anchors = BTreeMap::new();
-            for _ in 0..number(&mut bytes)? {
-                let anchor = number(&mut bytes)?;
-                anchors.insert(anchor, number(&mut bytes)?.cast_signed());
+            for _ in 0..input.u64()? {
+                let anchor = input.u64()?;
+                anchors.insert(anchor, input.u64()?.cast_signed());
             }
             named.places.insert(place.to_vec(), anchors);
         }
         Some(named)
     }
-}
-
-fn number(bytes: &mut &[u8]) -> Option<u64> {
-    let (first, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(u64::from_be_bytes(*first))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! An audit as bytes, for handing it from a worker to its leader.
 
 use super::{Audit, Row, RunSecret, Sum};
+use crate::encoding::{Input, put};
 
 const VERSION: u8 = 1;
 
@@ -11,10 +12,9 @@ impl Audit {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend(self.refused.to_be_bytes());
-        out.extend((self.names.len() as u64).to_be_bytes());
-        for (name, sum) in self.names.iter().zip(&self.sums) {
-            out.extend((name.len() as u64).to_be_bytes());
-            out.extend(name);
+        out.extend((self.chains.len() as u64).to_be_bytes());
+        for (name, sum) in self.chains.iter() {
+            put(&mut out, name);
             out.extend(sum.entries.to_be_bytes());
             out.extend(sum.difference(&self.terms).to_be_bytes());
             put_row(&mut out, &sum.lowest);
@@ -33,25 +33,24 @@ impl Audit {
         let mut audit = Self::new(secret);
         audit.refused = input.u64()?;
         for _ in 0..input.u64()? {
-            let length = usize::try_from(input.u64()?).ok()?;
-            let name = input.take(length)?;
+            let name = input.bytes()?;
             let sum = Sum {
                 entries: input.u64()?,
                 difference: u128::from_be_bytes(input.array()?),
-                lowest: input.row()?,
-                highest: input.row()?,
+                lowest: row(&mut input)?,
+                highest: row(&mut input)?,
                 open: None,
             };
             let possible = sum.entries > 0
                 && sum.lowest.position > 0
                 && sum.lowest.position <= sum.highest.position
-                && audit.find(name).is_none();
+                && audit.chains.get(name).is_none();
             if !possible {
                 return None;
             }
-            audit.insert(name.to_vec(), sum);
+            audit.chains.insert(name, sum);
         }
-        input.0.is_empty().then_some(audit)
+        input.is_empty().then_some(audit)
     }
 }
 
@@ -62,29 +61,11 @@ fn put_row(out: &mut Vec<u8>, row: &Row) {
     out.extend(row.sealed_at.to_be_bytes());
 }
 
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn row(&mut self) -> Option<Row> {
-        Some(Row {
-            position: self.u64()?,
-            prev: self.array()?,
-            mac: self.array()?,
-            sealed_at: i64::from_be_bytes(self.array()?),
-        })
-    }
+fn row(input: &mut Input<'_>) -> Option<Row> {
+    Some(Row {
+        position: input.u64()?,
+        prev: input.array()?,
+        mac: input.array()?,
+        sealed_at: i64::from_be_bytes(input.array()?),
+    })
 }
