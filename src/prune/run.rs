@@ -19,6 +19,7 @@ use crate::verify::answer::Question;
 use crate::verify::locate::RowKey;
 use crate::verify::outcome::Outcome;
 use crate::verify::progress::{self, Phase};
+use crate::verify::recorded;
 use crate::verify::run::Scope;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
@@ -214,28 +215,19 @@ fn found(outcome: &Outcome) -> Vec<Value> {
 }
 
 fn finding(finding: &Finding<RowKey>) -> Value {
-    let key = finding.key.as_ref().map(|key| serde_json::from_str(&key.json).unwrap_or(Value::Null));
-    json!({
-        "fingerprint": acknowledge::fingerprint(finding),
-        "chain": finding.chain,
-        "position": finding.position,
-        "last_position": finding.last_position,
-        "kind": finding.kind.as_str(),
-        "in_window": !finding.before_window,
-        "row_key": key,
-        "expected": finding.expected,
-        "found": finding.found,
-        "detail": finding.detail,
-    })
+    let mut value = recorded::to_json(finding);
+    value["fingerprint"] = json!(acknowledge::fingerprint(finding));
+    value
 }
 
 /// Deletes a part of what the run allows to delete; whether nothing is left to do. For several transactions,
 /// each with its cut.
 pub fn prune_some(recorded: &mut Recorded) -> bool {
+    let Some(run) = recorded.run else { return true };
     let is_over = match recorded.prune(PART) {
         Ok(removed) => removed.is_empty() || recorded.plan.as_ref().is_ok_and(Plan::is_done),
         Err(obstacle) => {
-            let what = format!("a run of {} left entries that it might have pruned", one_line(&recorded.history));
+            let what = format!("run {run} of {} left entries that it might have pruned", one_line(&recorded.history));
             Report::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, what)
                 .detail(format!("Reason: {}.", obstacle.as_str()))
                 .log();
@@ -244,7 +236,7 @@ pub fn prune_some(recorded: &mut Recorded) -> bool {
     };
     if is_over {
         recorded.leave_checkpoint();
-        if let Some(run) = recorded.run.filter(|_| recorded.findings == 0) {
+        if recorded.findings == 0 && recorded.plan.is_ok() {
             anchors::remove_if_unneeded(run);
         }
     }

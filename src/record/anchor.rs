@@ -13,7 +13,7 @@ use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::identity;
-use crate::record::tables::Table;
+use crate::record::tables::{self, Table};
 use crate::seal::newest_anchor::NewestAnchor;
 use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey};
 use serde_json::{Map, Value, json};
@@ -142,9 +142,8 @@ impl Heads {
         let mut heads = Heads { adopting: value.get(ADOPTING).is_some(), ..Heads::default() };
         for (history, chains) in value.as_object()?.iter().filter(|(history, _)| *history != ADOPTING) {
             for (chain, head) in chains.as_object()? {
-                let mut mac = [0; 32];
-                hex::decode_to_slice(head.get(1)?.as_str()?, &mut mac).ok()?;
-                heads.insert(history.clone(), chain.clone(), head.get(0)?.as_u64()?, mac);
+                let mac = identity::mac(&head[1])?;
+                heads.insert(history.clone(), chain.clone(), head[0].as_u64()?, mac);
             }
         }
         Some(heads)
@@ -249,18 +248,13 @@ fn anchor(row: Row<'_>, jsonb: &ColumnType) -> Anchor {
     let text = |index| row.get(index).map(|value| value.to_text()).unwrap_or_default();
     let bytes = |index| row.get(index).map(|value| value.to_bytes()).unwrap_or_default();
     let number = |index| row.get(index).map_or(0, |value| value.as_i64());
-    let mut heads = Vec::new();
-    if let Some(value) = row.get(4) {
-        // A damaged value leaves an unfinished text, whose mac does not fit.
-        let _ = jsonb.write_json(value, &mut heads);
-    }
     Anchor {
         malformed: number(1) < 1 || (0..=9).any(|index| row.get(index).is_none()),
         chain: text(0),
         number: u64::try_from(number(1)).unwrap_or(0),
         at: number(2),
         complete: row.get(3).is_some_and(|value| value.as_bool()),
-        heads: String::from_utf8_lossy(&heads).into_owned(),
+        heads: tables::jsonb_text(row, 4, jsonb),
         boot: text(5),
         boot_time: number(6),
         key_id: text(7),

@@ -2,10 +2,10 @@
 //! journal has the digest of the newest one of each history; the table keeps no other.
 
 use super::cut::Cut;
-use super::identity::uuid_text;
+use super::identity::{self, mac, uuid_text};
 use super::journal::{self, Act, Note};
 use super::journaled::{self, Journaled};
-use super::tables::Table;
+use super::tables::{self, Table};
 use crate::key::{self, KeyFault};
 use crate::pg::row::Row;
 use crate::pg::snapshot::Sees;
@@ -13,7 +13,6 @@ use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{clock, scan, spi, user};
 use pgseal_chain::{Census, CensusKey, Commitment, HistoryId, HistoryKeys, Mac};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Which census it is: what its key is derived from.
@@ -118,7 +117,7 @@ struct Stored {
 
 impl Stored {
     fn digest(&self) -> String {
-        hex::encode(Sha256::digest(self.record.as_bytes()))
+        identity::digest(&self.record)
     }
 }
 
@@ -228,12 +227,6 @@ fn commitment(value: &Value) -> Option<Commitment> {
     Some(Commitment { tenant, entries: value[1].as_u64()?, mac: mac(&value[2])? })
 }
 
-fn mac(value: &Value) -> Option<Mac> {
-    let mut mac = [0; 32];
-    hex::decode_to_slice(value.as_str()?, &mut mac).ok()?;
-    Some(mac)
-}
-
 /// Stores what a run has verified, in the place of the checkpoint before, and journals its digest.
 pub fn store(draft: Draft, history: HistoryId, table: &str, run: i64) {
     // With what this transaction pruned.
@@ -298,15 +291,9 @@ fn stored(history: HistoryId, sees: Sees) -> Vec<Stored> {
     let mut found = Vec::new();
     let jsonb = ColumnType::new(TypeOid::JSONB);
     visit(sees, |of, row| {
-        if of != history {
-            return;
+        if of == history {
+            found.push(Stored { record: tables::jsonb_text(row, 1, &jsonb) });
         }
-        let mut record = Vec::new();
-        if let Some(value) = row.get(1) {
-            // A damaged value leaves an unfinished text, whose digest does not fit.
-            let _ = jsonb.write_json(value, &mut record);
-        }
-        found.push(Stored { record: String::from_utf8_lossy(&record).into_owned() });
     });
     found
 }

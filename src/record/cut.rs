@@ -1,6 +1,6 @@
 //! Cuts: how far chains were pruned. The journal has them; what it says is what pruning left.
 
-use super::journaled;
+use super::{identity, journaled};
 use crate::pg::snapshot::Sees;
 use crate::seal::heads::Head;
 use pgseal_chain::{HistoryId, Mac};
@@ -35,13 +35,11 @@ impl Span {
     }
 
     fn parse(value: &Value) -> Option<Span> {
-        let mut mac = [0; 32];
-        hex::decode_to_slice(value["mac"].as_str()?, &mut mac).ok()?;
         Some(Span {
             first: value["first"].as_u64()?,
             cut: Cut {
                 position: value["last"].as_u64()?,
-                mac,
+                mac: identity::mac(&value["mac"])?,
                 sealed_at: value["sealed_at"].as_i64()?,
                 epoch: i32::try_from(value["epoch"].as_i64()?).ok()?,
             },

@@ -228,6 +228,11 @@ pub enum Attachment {
     Unjudged,
 }
 
+/// Detached histories are left out only while the record of who detached them is authentic.
+pub fn is_to_be_verified(row: &Registration) -> bool {
+    attachment(row) != Attachment::Detached
+}
+
 pub fn attachment(row: &Registration) -> Attachment {
     if row.is_attached() {
         return Attachment::Attached;

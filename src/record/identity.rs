@@ -1,7 +1,8 @@
 //! How the histories of pgseal's records are written as text.
 
 use super::anchor;
-use pgseal_chain::{ChainName, HistoryId, JOURNAL, Origin};
+use pgseal_chain::{ChainName, HistoryId, JOURNAL, Mac, Origin};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fmt::Debug;
 
@@ -21,6 +22,18 @@ pub fn in_anchors(history: HistoryId) -> String {
 /// of it are two findings.
 pub fn content(record: &impl Debug) -> String {
     format!("content {}", hex::encode(&Sha256::digest(format!("{record:?}").as_bytes())[..16]))
+}
+
+/// Digest of a record as `jsonb::text` prints it, hex.
+pub fn digest(record: &str) -> String {
+    hex::encode(Sha256::digest(record.as_bytes()))
+}
+
+/// A mac in hex, as pgseal's records have it.
+pub fn mac(value: &Value) -> Option<Mac> {
+    let mut mac = [0; 32];
+    hex::decode_to_slice(value.as_str()?, &mut mac).ok()?;
+    Some(mac)
 }
 
 /// Where a chain was begun, seen from the place of this prefix; `None` if one of them is no name of a chain.

@@ -11,7 +11,7 @@ use super::identity;
 use super::journaled;
 use super::live::LiveDefinition;
 use super::registry;
-use super::tables::Table;
+use super::tables::{self, Table};
 use crate::key;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
@@ -290,11 +290,6 @@ fn entry(row: Row<'_>, jsonb: &ColumnType) -> Entry {
     let text = |index| row.get(index).map(|value| value.to_text());
     let bytes = |index| row.get(index).map(|value| value.to_bytes()).unwrap_or_default();
     let number = |index| row.get(index).map_or(0, |value| value.as_i64());
-    let mut details = Vec::new();
-    if let Some(value) = row.get(5) {
-        // A damaged value leaves an unfinished text, whose mac does not fit.
-        let _ = jsonb.write_json(value, &mut details);
-    }
     // Only the history and its name may be NULL.
     let incomplete = (0..=12).any(|index| index != 3 && index != 6 && row.get(index).is_none());
     Entry {
@@ -304,7 +299,7 @@ fn entry(row: Row<'_>, jsonb: &ColumnType) -> Entry {
         kind: text(2).unwrap_or_default(),
         table: text(3),
         sentence: text(4).unwrap_or_default(),
-        details: String::from_utf8_lossy(&details).into_owned(),
+        details: tables::jsonb_text(row, 5, jsonb),
         history: row.get(6).map(|value| HistoryId(value.as_uuid())),
         chain: text(7).unwrap_or_default(),
         position: u64::try_from(number(8)).unwrap_or(0),

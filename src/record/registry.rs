@@ -9,7 +9,7 @@ use crate::pg::scan;
 use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::epoch;
-use crate::record::tables::Table;
+use crate::record::tables::{self, Table};
 use pgseal_chain::{HistoryId, Mac, RecordKey};
 
 /// One row of `seal.history`.
@@ -165,15 +165,10 @@ fn registration(row: Row<'_>) -> Registration {
 }
 
 fn stored_epoch(row: Row<'_>, jsonb: &ColumnType) -> StoredEpoch {
-    let mut record = Vec::new();
-    if let Some(value) = row.get(2) {
-        // A damaged value leaves an unfinished text, whose mac does not fit.
-        let _ = jsonb.write_json(value, &mut record);
-    }
     StoredEpoch {
         history: history_id(row),
         number: row.get(1).map_or(0, |value| value.as_i32()),
-        record: String::from_utf8_lossy(&record).into_owned(),
+        record: tables::jsonb_text(row, 2, jsonb),
         mac: bytes(row, 3).unwrap_or_default(),
     }
 }

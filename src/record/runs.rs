@@ -1,16 +1,15 @@
 //! Recorded runs: what each scheduled or asked-for verification came to. The journal has the digest
 //! of each record.
 
-use super::identity::uuid_text;
+use super::identity::{self, uuid_text};
 use super::journal::{self, Act, Note};
 use super::overall::Overall;
-use super::tables::Table;
+use super::tables::{self, Table};
 use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{scan, spi, user};
 use pgseal_chain::HistoryId;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// Who asked for a run.
@@ -42,7 +41,7 @@ pub struct Run {
 
 impl Run {
     pub fn digest(&self) -> String {
-        hex::encode(Sha256::digest(self.record.as_bytes()))
+        identity::digest(&self.record)
     }
 }
 
@@ -52,14 +51,9 @@ pub fn stored(sees: Sees) -> Vec<Run> {
     if let Some(open) = Table::Run.open() {
         let jsonb = ColumnType::new(TypeOid::JSONB);
         scan::visit_as(&open, sees, |row| {
-            let mut record = Vec::new();
-            if let Some(value) = row.get(1) {
-                // A damaged value leaves an unfinished text, whose digest does not fit.
-                let _ = jsonb.write_json(value, &mut record);
-            }
             found.push(Run {
                 id: row.get(0).map_or(0, |value| value.as_i64()),
-                record: String::from_utf8_lossy(&record).into_owned(),
+                record: tables::jsonb_text(row, 1, &jsonb),
             });
         });
     }

@@ -2,7 +2,9 @@
 //! with other columns is not read at all.
 
 use crate::pg::relation::Relation;
+use crate::pg::row::Row;
 use crate::pg::scan;
+use crate::pg::value::ColumnType;
 use std::ffi::CStr;
 
 /// One of these tables.
@@ -101,6 +103,16 @@ impl Table {
                 attribute.index == place && attribute.name == *name && attribute.type_name() == *type_name
             })
     }
+}
+
+/// The text of the jsonb at a place of a row. A damaged value leaves an unfinished text, which no mac and no digest
+/// fits.
+pub fn jsonb_text(row: Row<'_>, place: usize, jsonb: &ColumnType) -> String {
+    let mut text = Vec::new();
+    if let Some(value) = row.get(place) {
+        let _ = jsonb.write_json(value, &mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Whether this is one of them.

@@ -14,7 +14,7 @@ use crate::record::{anchor, columns, identity, journal, overall, witness};
 use crate::verify::answer::{self, Question};
 use crate::verify::outcome::{Outcome, Subject};
 use crate::verify::run;
-use crate::verify::{acknowledge, status};
+use crate::verify::{acknowledge, pass, status};
 use pgseal_chain::{Finding, HistoryId, Kind, Verdict};
 use std::collections::BTreeMap;
 
@@ -171,9 +171,7 @@ fn count_in(table: &str, subject: &Subject, tenant: Option<&str>, period: Period
     let until = period.until.map(|until| format!("seal_at < {}", spi::time_literal(until)));
     let of_tenant = match (tenant, &subject.tenant_column) {
         (Some(_), None) => return Some(0),
-        (Some(tenant), Some(column)) => {
-            Some(format!("pg_catalog.format('%s', {}) = {}", spi::identifier(column), spi::literal(tenant)))
-        }
+        (Some(tenant), Some(column)) => Some(pass::prints_as(column, tenant)),
         (None, _) => None,
     };
     let conditions: Vec<String> = [since, until, of_tenant].into_iter().flatten().collect();

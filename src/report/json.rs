@@ -7,6 +7,7 @@ use super::runs::{Run, Runs};
 use super::words;
 use crate::pg::clock;
 use crate::record::identity::uuid_text;
+use crate::verify::recorded;
 use serde_json::{Value, json};
 
 /// Version of the format; one that leaves out or changes what another has, has another number.
@@ -123,25 +124,14 @@ fn history(facts: &Facts, history: &HistoryFacts) -> Value {
 }
 
 fn finding(facts: &Facts, found: &Found) -> Value {
-    let finding = &found.finding;
-    let key = finding.key.as_ref().map(|key| serde_json::from_str(&key.json).unwrap_or(Value::Null));
     // The reason is free text, which may name other tenants.
     let acknowledged = found.acknowledged.as_ref().map(|filed| match facts.asked.tenant {
         Some(_) => json!({"at": time(filed.at), "who": filed.who}),
         None => json!({"at": time(filed.at), "who": filed.who, "reason": filed.reason}),
     });
-    json!({
-        "kind": finding.kind.as_str(),
-        "chain": finding.chain,
-        "position": finding.position,
-        "last_position": finding.last_position,
-        "in_window": !finding.before_window,
-        "row_key": key,
-        "expected": finding.expected,
-        "found": finding.found,
-        "detail": finding.detail,
-        "acknowledged": acknowledged,
-    })
+    let mut value = recorded::to_json(&found.finding);
+    value["acknowledged"] = json!(acknowledged);
+    value
 }
 
 fn run(run: &Run) -> Value {

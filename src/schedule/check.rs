@@ -7,7 +7,7 @@ use crate::alert::AlarmKind;
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::{clock, relation, server, worker};
 use crate::prune;
-use crate::record::definition::{self, Attachment};
+use crate::record::definition;
 use crate::record::registry;
 use crate::settings;
 use pgseal_chain::HistoryId;
@@ -50,6 +50,6 @@ pub fn work() {
 /// With the names of their tables.
 fn attached() -> Vec<(HistoryId, String)> {
     let registrations = registry::registrations().into_iter();
-    let attached = registrations.filter(|row| definition::attachment(row) != Attachment::Detached);
+    let attached = registrations.filter(definition::is_to_be_verified);
     attached.map(|row| (row.history, relation::name_of(row.relation))).collect()
 }

@@ -9,7 +9,7 @@ use crate::alert;
 use crate::pg::shared_memory::{self, DatabaseSlot, Postponed};
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, relation, server, user};
-use crate::record::definition::{self, Attachment};
+use crate::record::definition;
 use crate::record::journaled::Journaled;
 use crate::record::{journal, journaled, registry};
 use crate::settings;
@@ -166,7 +166,7 @@ fn candidates() -> Vec<Candidate> {
     let mut unproven = journaled::histories(&journal::unproven(Sees::Stored));
     let registrations = registry::registrations();
     let mut found = Vec::new();
-    for row in registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached) {
+    for row in registrations.iter().filter(|row| definition::is_to_be_verified(row)) {
         let journaled = journaled.remove(&row.history);
         found.push(Candidate {
             history: row.history,

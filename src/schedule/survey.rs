@@ -6,7 +6,7 @@ use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::record::anchor::{self, Heads};
 use crate::record::cut;
-use crate::record::definition::{self, Attachment};
+use crate::record::definition;
 use crate::record::identity::{in_anchors, is_of_place};
 use crate::record::journal;
 use crate::record::registry::{self, Registration};
@@ -40,7 +40,7 @@ impl Survey {
     /// Those of other places are taken up by the first anchor of this one, and as long as a
     /// transaction is open that was prepared there; see [`Heads`].
     pub fn discover(&mut self, registrations: &[Registration], prefix: &str, adopt: bool) {
-        let protected = registrations.iter().filter(|row| definition::attachment(row) != Attachment::Detached);
+        let protected = registrations.iter().filter(|row| definition::is_to_be_verified(row));
         for registration in protected.filter(|row| relation::exists(row.relation)) {
             let history = in_anchors(registration.history);
             let chains = chains_of_soon(registration);

@@ -99,7 +99,7 @@ impl Question<'_> {
         let registrations = registry::registrations();
         let chosen: Vec<&Registration> = match self.history {
             Some(asked) => vec![registered(&registrations, asked)],
-            None => registrations.iter().filter(|row| is_to_be_verified(row)).collect(),
+            None => registrations.iter().filter(|row| definition::is_to_be_verified(row)).collect(),
         };
         let mut outcomes: Vec<Outcome> =
             chosen.into_iter().filter_map(|row| self.outcome(row, &registrations, &journaled)).collect();
@@ -237,16 +237,11 @@ fn history_named(name: &str) -> Option<String> {
     )))
 }
 
-/// Detached histories are left out only while the record of who detached them is authentic.
-fn is_to_be_verified(row: &Registration) -> bool {
-    definition::attachment(row) != Attachment::Detached
-}
-
 fn registered(registrations: &[Registration], asked: u32) -> &Registration {
     let root = relation::root_of(asked);
     registrations
         .iter()
-        .rfind(|row| row.relation == root && is_to_be_verified(row))
+        .rfind(|row| row.relation == root && definition::is_to_be_verified(row))
         .unwrap_or_else(|| not_attached(asked))
 }
 
@@ -305,7 +300,8 @@ fn suspects() -> BTreeSet<(u32, String)> {
     // The heads first: what they remember was committed before.
     let remembered = if server::in_recovery() { Vec::new() } else { heads::histories() };
     let registrations = registry::registrations();
-    let reported = |relation: u32| registrations.iter().any(|row| row.relation == relation && is_to_be_verified(row));
+    let reported =
+        |relation: u32| registrations.iter().any(|row| row.relation == relation && definition::is_to_be_verified(row));
     let sealed = configuration::unregistered().into_iter().filter(|(relation, _)| !reported(*relation));
     let known = |history| registrations.iter().any(|row| row.history == history);
     let forgotten = remembered.into_iter().filter(|(history, _)| !known(*history));

@@ -1,6 +1,7 @@
 //! What an answer rests on: how much was checked, and which newest entries are protected.
 
 use super::audit::Audited;
+use super::ends::Heads;
 use super::run::Ask;
 use super::since::Rest;
 use crate::pg::{clock, server};
@@ -8,7 +9,6 @@ use crate::record::identity::origin;
 use crate::record::journaled::Journaled;
 use crate::seal::plan;
 use pgseal_chain::{Known, Origin};
-use std::collections::BTreeMap;
 
 /// Which ends of chains something outside the table remembers.
 pub struct Tails {
@@ -22,8 +22,7 @@ pub struct Tails {
 }
 
 impl Tails {
-    /// `tops` are the highest positions of the chains.
-    pub fn of(tops: &BTreeMap<Vec<u8>, u64>, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
+    pub fn of(heads: &Heads, known: &Known, newest_anchor: Option<(u64, i64)>) -> Tails {
         let is_protected =
             |chain: &[u8], highest: u64| known.heads.iter().any(|head| head.chain == chain && head.position >= highest);
         let here = plan::chain_prefix().ok().filter(|_| !server::in_recovery());
@@ -31,9 +30,9 @@ impl Tails {
             (Ok(chain), Some(here)) => origin(chain, here) == Some(Origin::AnotherNode),
             _ => false,
         };
-        let protected = tops.iter().filter(|(chain, top)| !is_other(chain) && is_protected(chain, **top)).count();
-        let of_other_nodes = tops.keys().filter(|chain| is_other(chain)).count();
-        Tails { chains: tops.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
+        let protected = heads.iter().filter(|(chain, (top, _))| !is_other(chain) && is_protected(chain, *top)).count();
+        let of_other_nodes = heads.keys().filter(|chain| is_other(chain)).count();
+        Tails { chains: heads.len() - of_other_nodes, protected, of_other_nodes, newest_anchor }
     }
 }
 

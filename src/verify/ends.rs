@@ -7,7 +7,10 @@ use crate::record::cut::Cut;
 use crate::seal::heads::Remembered;
 use crate::seal::plan::{self, chain_name};
 use pgseal_chain::{GENESIS, Head, Known, Mac};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The newest entry of each chain: its position and mac.
+pub type Heads = BTreeMap<Vec<u8>, (u64, Mac)>;
 
 /// What the server's memory and the journal know of a history's chains.
 pub fn known(
@@ -50,28 +53,35 @@ pub fn expected(known: &Known) -> u64 {
     tops.iter().map(|(chain, top)| top.saturating_sub(begin(known, chain).0)).sum()
 }
 
-/// Whether the unordered pass saw nothing but whole chains that begin and end where they should.
-pub fn are_whole(audited: &Audited, known: &Known, table: &str) -> bool {
+/// Whether the unordered pass saw nothing but whole chains that begin and end where they should, and `rested` is still
+/// there.
+pub fn are_whole(audited: &Audited, known: &Known, rested: &Heads, table: &str) -> bool {
     if audited.suspicious > 0 {
         return false;
     }
     let chains: BTreeMap<&[u8], _> = audited.sums.chains().collect();
+    // Memory, anchors and a checkpoint often name the same entry, which is looked up once.
+    let heads: BTreeSet<(&[u8], u64, Option<Mac>)> =
+        known.heads.iter().map(|head| (head.chain.as_slice(), head.position, head.mac)).collect();
+    let rested = rested.iter().map(|(chain, (position, mac))| (chain.as_slice(), *position, Some(*mac)));
     chains.keys().all(|chain| audited.sums.is_whole(chain, begin(known, chain)))
-        && known.heads.iter().all(|head| match chains.get(head.chain.as_slice()) {
-            Some(sum) if sum.highest_position == head.position => head.mac == Some(sum.highest_mac),
-            Some(sum) if sum.highest_position < head.position => false,
-            None if begin(known, &head.chain).0 < head.position => false,
-            _ => stands_on_chain(table, head),
+        && heads.iter().all(|&(chain, position, mac)| match chains.get(chain) {
+            Some(sum) if sum.highest_position == position => mac == Some(sum.highest_mac),
+            Some(sum) if sum.highest_position < position => false,
+            None if begin(known, chain).0 < position => false,
+            _ => stands_on_chain(table, chain, position, mac),
         })
+        && rested
+            .filter(|head| !heads.contains(head))
+            .all(|(chain, position, mac)| stands_on_chain(table, chain, position, mac))
 }
 
 /// For what lies below the end of what was just read.
-pub fn stands_on_chain(table: &str, head: &Head) -> bool {
+fn stands_on_chain(table: &str, chain: &[u8], position: u64, mac: Option<Mac>) -> bool {
     let rows = spi::read(&format!(
-        "SELECT pg_catalog.encode(seal_mac, 'hex') FROM {table} WHERE seal_chain = {} AND seal_seq = {}",
-        spi::literal(&String::from_utf8_lossy(&head.chain)),
-        head.position
+        "SELECT pg_catalog.encode(seal_mac, 'hex') FROM {table} WHERE seal_chain = {} AND seal_seq = {position}",
+        spi::literal(&String::from_utf8_lossy(chain)),
     ));
-    let expected = head.mac.map(hex::encode);
+    let expected = mac.map(hex::encode);
     matches!(rows.as_slice(), [row] if row.first() == Some(&expected))
 }

@@ -2,6 +2,7 @@
 //! values, so each is compared with its expression.
 
 use super::locate::RowKey;
+use super::pass;
 use crate::pg::output::PinnedOutput;
 use crate::pg::{spi, user};
 use pgseal_chain::{Finding, Kind};
@@ -60,19 +61,18 @@ fn differing(generated: &Generated, table: &str, question: &Question<'_>) -> Vec
     let expression = &generated.expression;
     let key: Vec<String> =
         question.key_columns.iter().map(|name| format!("{}, {}", spi::literal(name), spi::identifier(name))).collect();
-    let of_tenant = question.tenant.map_or_else(String::new, |(column, tenant)| {
-        format!("AND pg_catalog.format('%s', {}) = {}", spi::identifier(column), spi::literal(tenant))
-    });
+    let of_tenant = question.tenant.map(|(column, tenant)| format!("AND {}", pass::prints_as(column, tenant)));
     // Expressions that print values were evaluated under the settings of the inserting session.
     let _pinned = PinnedOutput::pin();
     spi::read(&format!(
         "SELECT seal_chain, seal_seq, pg_catalog.\"left\"(({expression})::pg_catalog.text, 200),
                 pg_catalog.\"left\"({column}::pg_catalog.text, 200), pg_catalog.jsonb_build_object({})
            FROM (SELECT * FROM {table} h{}) h
-          WHERE {column}::pg_catalog.text IS DISTINCT FROM ({expression})::pg_catalog.text {of_tenant}
+          WHERE {column}::pg_catalog.text IS DISTINCT FROM ({expression})::pg_catalog.text {}
           LIMIT {MAX_ROWS}",
         key.join(", "),
-        question.condition.unwrap_or_default()
+        question.condition.unwrap_or_default(),
+        of_tenant.unwrap_or_default()
     ))
     .into_iter()
     .filter_map(|row| <[_; 5]>::try_from(row).ok())

@@ -17,7 +17,7 @@ pub mod outcome;
 pub mod pass;
 pub mod progress;
 pub mod reading;
-mod recorded;
+pub mod recorded;
 pub mod run;
 mod since;
 pub mod status;

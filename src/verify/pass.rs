@@ -193,6 +193,11 @@ impl Pass {
     }
 }
 
+/// An SQL condition: the row's tenant prints as this text. Ask under pinned output.
+pub fn prints_as(column: &str, tenant: &str) -> String {
+    format!("pg_catalog.format('%s', {}) = {}", spi::identifier(column), spi::literal(tenant))
+}
+
 /// Today's name of the tenant column.
 pub fn tenant_column_name(definition: &Definition) -> Option<String> {
     match definition.newest() {

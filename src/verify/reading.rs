@@ -2,7 +2,7 @@
 
 use super::audit::{self, Audited};
 use super::basis::Tails;
-use super::ends;
+use super::ends::{self, Heads};
 use super::internal::{Internal, elsewhere};
 use super::locate::{self, RowKey};
 use super::pass::PassPlan;
@@ -19,7 +19,7 @@ use crate::record::cut::Cut;
 use crate::record::definition::Definition;
 use crate::record::identity::in_anchors;
 use crate::seal::heads::Remembered;
-use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known, Mac};
+use pgseal_chain::{Audit, Census, Finding, Findings, Head, HistoryId, Kind, Known};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -67,6 +67,8 @@ pub struct Read {
     pub known: Known,
     pub tails: Tails,
     pub witness_is_pruned: bool,
+    /// The newest entry of each chain that was read or rested on.
+    pub heads: Heads,
     /// Whether all that was read are whole chains that end where they should.
     pub is_whole: bool,
     /// Which census its entries are counted for.
@@ -77,28 +79,17 @@ pub struct Read {
 }
 
 impl Read {
-    /// The newest entry of each chain that was read or rested on.
-    pub fn heads(&self) -> BTreeMap<String, (u64, Mac)> {
-        let rested = self.rest.iter().flat_map(|rest| &rest.checkpoint.chains);
-        let rested = rested.map(|(chain, reached)| (chain.clone(), (reached.position, reached.mac)));
-        let read = self.audited.iter().flat_map(|audited| audited.sums.chains());
-        let read = read
-            .map(|(chain, sum)| (String::from_utf8_lossy(chain).into_owned(), (sum.highest_position, sum.highest_mac)));
-        rested.chain(read).collect()
-    }
-
-    /// What a checkpoint is made of, if there is nothing wrong.
-    pub fn draft(&self, history: HistoryId, internal: &Internal) -> Option<Draft> {
-        let id = self.census.clone().filter(|_| self.is_whole && self.findings.is_empty())?;
-        let empty = || id.key(history).map(Census::new);
-        let audited = self.audited.as_ref();
-        let census = audited.and_then(|audited| audited.census.clone()).or_else(empty)?;
-        let chains = audited.into_iter().flat_map(|audited| audited.sums.chains());
-        let top = |chain: &[u8]| String::from_utf8(chain.to_vec()).ok();
-        let tops = chains.map(|(chain, sum)| Some((top(chain)?, (sum.highest_position, sum.highest_mac))));
+    /// What a checkpoint is made of; `None` if that was not asked for. Only for a history with nothing wrong in it.
+    pub fn into_draft(self, history: HistoryId, internal: &Internal) -> Option<Draft> {
+        let id = self.census.filter(|_| self.is_whole)?;
+        let counted = self.audited.and_then(|audited| audited.census);
         Some(Draft {
-            census,
-            tops: tops.collect::<Option<_>>()?,
+            census: counted.or_else(|| id.key(history).map(Census::new))?,
+            tops: self
+                .heads
+                .into_iter()
+                .map(|(chain, head)| Some((String::from_utf8(chain).ok()?, head)))
+                .collect::<Option<_>>()?,
             anchors: internal.newest_anchors(),
             id,
             adds_up: true,
@@ -124,8 +115,7 @@ impl Reading<'_> {
         let known = self.known();
         progress::enter(Phase::Entries, ends::expected(&known).max(progress::rows_by_statistics(self.relation)));
         let audited = self.complete.then(|| audit(&plan, &self.table, &self.places, self.history)).flatten();
-        let tops = tops(audited.as_ref());
-        Read { census, ..self.judge(audited, known, &tops) }
+        Read { census, ..self.judge(audited, known, Heads::new()) }
     }
 
     /// What a checkpoint leaves to read; `None` if that does not answer the question, or anything is wrong.
@@ -141,15 +131,13 @@ impl Reading<'_> {
         progress::enter(Phase::Entries, ends::expected(&known) + rest.of_tenant());
         let _path = since::by_index();
         let audited = audit(&plan, &self.table, &self.places, self.history).unwrap_or_else(Audited::nothing);
-        let reached = rest.checkpoint.chains.iter();
-        let mut tops: BTreeMap<Vec<u8>, u64> =
-            reached.map(|(chain, reached)| (chain.clone().into_bytes(), reached.position)).collect();
-        tops.extend(self::tops(Some(&audited)));
-        let read = self.judge(Some(audited), known, &tops);
-        let fits = read.is_whole
-            && read.findings.is_empty()
-            && read.audited.as_ref().is_some_and(|audited| rest.holds(audited, self.history, &self.table));
-        fits.then(|| Read { rest: Some(rest), condition: Some(condition).filter(|text| !text.is_empty()), ..read })
+        let fits = rest.fits_census(&audited, self.history);
+        let read = self.judge(Some(audited), known, rest.heads());
+        (fits && read.is_whole && read.findings.is_empty()).then(|| Read {
+            rest: Some(rest),
+            condition: Some(condition).filter(|text| !text.is_empty()),
+            ..read
+        })
     }
 
     /// What memory and anchors know of its chains.
@@ -164,12 +152,16 @@ impl Reading<'_> {
         known
     }
 
-    /// Compares what a pass saw with what is known from outside the table. `tops` are the highest positions.
-    fn judge(&self, audited: Option<Audited>, mut known: Known, tops: &BTreeMap<Vec<u8>, u64>) -> Read {
+    /// Compares what a pass saw with what is known from outside the table. `rested` are the heads of a checkpoint that
+    /// it rests on.
+    fn judge(&self, audited: Option<Audited>, mut known: Known, rested: Heads) -> Read {
         let name = in_anchors(self.history);
         let mut findings: Vec<Finding<RowKey>> = Vec::new();
+        let sums = audited.iter().flat_map(|audited| audited.sums.chains());
+        let mut heads = rested.clone();
+        heads.extend(sums.map(|(chain, sum)| (chain.to_vec(), (sum.highest_position, sum.highest_mac))));
         if audited.is_some() {
-            let tops = tops.iter().map(|(chain, position)| (chain.as_slice(), *position));
+            let tops = heads.iter().map(|(chain, (position, _))| (chain.as_slice(), *position));
             let brought = self.internal.brought_over(&name, tops);
             findings.extend(brought.into_iter().map(|(chain, first, last)| brought_over(chain, first, last)));
         }
@@ -187,11 +179,12 @@ impl Reading<'_> {
             cut.is_none_or(|cut| head.position > cut.position)
         });
         let is_whole = match &audited {
-            Some(audited) => ends::are_whole(audited, &known, &self.table),
+            Some(audited) => ends::are_whole(audited, &known, &rested, &self.table),
             None => known.heads.is_empty(),
         };
         Read {
-            tails: Tails::of(tops, &known, self.internal.newest()),
+            tails: Tails::of(&heads, &known, self.internal.newest()),
+            heads,
             audited,
             findings,
             known,
@@ -228,11 +221,6 @@ impl Reading<'_> {
             generated::Question { relation: self.relation, key_columns: &self.key_columns, tenant, condition };
         generated::check(&self.table, &question).into_iter().collect()
     }
-}
-
-fn tops(audited: Option<&Audited>) -> BTreeMap<Vec<u8>, u64> {
-    let chains = audited.into_iter().flat_map(|audited| audited.sums.chains());
-    chains.map(|(chain, sum)| (chain.to_vec(), sum.highest_position)).collect()
 }
 
 /// The unordered pass over some tables of a history only, under the active snapshot, with a census of them;

@@ -8,7 +8,7 @@ use crate::pg::user;
 use crate::record::{overall, runs};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{Finding, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Raises where there is no such run, or its record is not as it was written.
 pub fn findings(run: i64) -> Vec<FoundLine> {
@@ -29,6 +29,22 @@ pub fn findings(run: i64) -> Vec<FoundLine> {
     let history = record["history"].as_str().unwrap_or_default();
     let found = record["found"].as_array().into_iter().flatten();
     found.filter_map(|value| Some(FoundLine { history: history.to_owned(), finding: finding(value)? })).collect()
+}
+
+/// A finding as records and reports have it.
+pub fn to_json(finding: &Finding<RowKey>) -> Value {
+    let key = finding.key.as_ref().map(|key| serde_json::from_str(&key.json).unwrap_or(Value::Null));
+    json!({
+        "kind": finding.kind.as_str(),
+        "chain": finding.chain,
+        "position": finding.position,
+        "last_position": finding.last_position,
+        "in_window": !finding.before_window,
+        "row_key": key,
+        "expected": finding.expected,
+        "found": finding.found,
+        "detail": finding.detail,
+    })
 }
 
 fn finding(value: &Value) -> Option<Finding<RowKey>> {

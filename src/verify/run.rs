@@ -153,7 +153,6 @@ fn examine(
         return None;
     }
     let read = rested.unwrap_or_else(|| reading.whole());
-    let draft = read.draft(history, &internal).filter(|_| findings.total == 0);
     let Read { audited, known, rest, .. } = &read;
     findings.append(read.findings.iter().cloned().collect());
     if let (false, true) = (read.is_whole, reading.complete) {
@@ -166,18 +165,20 @@ fn examine(
         findings.append(reading.generated(read.condition.as_deref()));
     }
     let grounds = basis::Grounds { audited: audited.as_ref(), tails: &read.tails, rest: rest.as_ref(), had_checkpoint };
+    let basis = basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
+    let name = |chain: &Vec<u8>| String::from_utf8_lossy(chain).into_owned();
     Some(Outcome {
         nodes: outcome::count_nodes(audited.as_ref()),
-        basis: basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" },
-        draft: draft.filter(|_| findings.total == 0),
-        heads: read.heads(),
+        basis,
+        heads: read.heads.iter().map(|(chain, head)| (name(chain), *head)).collect(),
+        rested: rest.as_ref().filter(|_| ask.tenant.is_none()).map_or(0, |rest| rest.checkpoint.entries()),
+        draft: if findings.total == 0 { read.into_draft(history, &internal) } else { None },
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
         window_start: reading.window_start,
         has_tenant_column: reading.tenant_column.is_some(),
         readable: true,
         key_fault: definition.key_fault.clone(),
-        rested: rest.as_ref().filter(|_| ask.tenant.is_none()).map_or(0, |rest| rest.checkpoint.entries()),
         subject: Some(Subject {
             history,
             relation: registration.relation,

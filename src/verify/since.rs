@@ -3,7 +3,7 @@
 //! never to an answer.
 
 use super::audit::Audited;
-use super::ends;
+use super::ends::Heads;
 use super::pass::Since;
 use crate::pg::settings::PinnedPath;
 use crate::pg::spi;
@@ -11,7 +11,7 @@ use crate::pg::value::TypeOid;
 use crate::record::checkpoint::{Checkpoint, Reached};
 use crate::record::columns::Place;
 use crate::record::cut::Cut;
-use pgseal_chain::{Census, Head, HistoryId, Mac};
+use pgseal_chain::{Census, HistoryId, Mac};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -62,21 +62,22 @@ impl Rest {
         of_tenant.map(|tally| tally.entries).sum()
     }
 
-    /// Whether the newest entry of each chain that the checkpoint saw is still there, and whether the
-    /// tenant has exactly the entries that it had then.
-    pub fn holds(&self, audited: &Audited, history: HistoryId, table: &str) -> bool {
+    /// The newest entry of each chain that the checkpoint saw.
+    pub fn heads(&self) -> Heads {
+        let chains = self.checkpoint.chains.iter();
+        chains.map(|(chain, reached)| (chain.clone().into_bytes(), (reached.position, reached.mac))).collect()
+    }
+
+    /// Whether the tenant has exactly the entries that it had when the checkpoint was made.
+    pub fn fits_census(&self, audited: &Audited, history: HistoryId) -> bool {
         let Some(key) = self.checkpoint.id.key(history) else { return false };
         let empty = Census::new(key);
         let counted = audited.census.as_ref().unwrap_or(&empty);
+        let Some(tenant) = self.tenant.as_deref().map(str::as_bytes) else { return true };
         self.checkpoint.chains.iter().all(|(chain, reached)| {
-            let name = chain.as_bytes();
-            let of_tenant = self.tenant.as_deref().is_none_or(|tenant| {
-                let census = reached.census.iter().flatten();
-                let commitment = census.into_iter().find(|tally| tally.tenant.as_deref() == Some(tenant.as_bytes()));
-                counted.fits(name, Some(tenant.as_bytes()), commitment)
-            });
-            let head = Head { chain: name.to_vec(), position: reached.position, mac: Some(reached.mac) };
-            of_tenant && ends::stands_on_chain(table, &head)
+            let mut census = reached.census.iter().flatten();
+            let commitment = census.find(|tally| tally.tenant.as_deref() == Some(tenant));
+            counted.fits(chain.as_bytes(), Some(tenant), commitment)
         })
     }
 }
