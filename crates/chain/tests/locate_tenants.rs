@@ -46,6 +46,18 @@ fn concerned(before: &[Row], now: &[Row]) -> Vec<bool> {
     is_concerned.iter().map(|is_concerned| *is_concerned || !lost.is_empty()).collect()
 }
 
+/// An entry whose epoch was changed, where the path first seems to go along a branch.
+#[test]
+fn an_entry_beside_a_branch_is_told_to_its_tenant() {
+    let mut world = World::of(12);
+    let branch = world.branch(3, 50, 2);
+    world.row(4).epoch = None;
+    world.rows.splice(0..0, branch);
+    world.known = Known { tenant_only: true, ..world.known };
+    world.rows.iter_mut().for_each(|row| row.of_tenant = tenant(row) == 1);
+    assert_eq!(world.brief(), ["wrong_epoch a:4 #4"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 

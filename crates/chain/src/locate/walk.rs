@@ -152,6 +152,9 @@ impl<K: Clone> Walk<K> {
         };
         self.branches.on_path(&self.chain, position, &row, fit, ledger);
         self.judge(position, &row, ledger);
+        for row in std::iter::once(&row).chain(&layer.sound) {
+            self.judge_alone(position, row, ledger);
+        }
         self.branches.beside(&self.chain, position, layer.sound, &row, expected_prev, ledger);
         for suspect in layer.suspects {
             ledger.suspect(suspect, Place::Beside);
@@ -202,13 +205,6 @@ impl<K: Clone> Walk<K> {
             self.epochs.unjudged(position, row.epoch(), obstacle.clone());
             return;
         }
-        if let Standing::ValidUnder(epoch) = row.standing {
-            let key = row.key.clone();
-            ledger.report(describe::other_epoch(&self.chain, position, row, epoch, key));
-        }
-        if let Some(column) = &row.foreign_content {
-            ledger.report(describe::foreign_content(&self.chain, position, column, row.key.clone(), row.of_tenant));
-        }
         if self.branches.is_astray() {
             self.epochs.off_path();
             return;
@@ -218,6 +214,17 @@ impl<K: Clone> Walk<K> {
             && sealed_at < start
         {
             self.old_until = position;
+        }
+    }
+
+    /// What is wrong with a row wherever the path goes: it may yet turn out to go through one beside it.
+    fn judge_alone(&self, position: u64, row: &Sound<K>, ledger: &mut Ledger<K>) {
+        if let Standing::ValidUnder(epoch) = row.standing {
+            let key = row.key.clone();
+            ledger.report(describe::other_epoch(&self.chain, position, row, epoch, key));
+        }
+        if let Some(column) = row.foreign_content.as_ref().filter(|_| row.is_judged()) {
+            ledger.report(describe::foreign_content(&self.chain, position, column, row.key.clone(), row.of_tenant));
         }
     }
 
