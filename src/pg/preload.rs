@@ -1,8 +1,9 @@
-//! Whether the library was loaded by the postmaster.
+//! Whether the library was loaded by the postmaster, and when all others are.
 
 use super::error::Report;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::{PgSqlErrorCode, pg_guard, pg_sys};
 use std::ffi::CStr;
+use std::sync::OnceLock;
 
 /// Ends with an ERROR that names the line for postgresql.conf unless the postmaster is loading
 /// `shared_preload_libraries`.
@@ -29,4 +30,30 @@ pub fn require() {
 fn in_progress() -> bool {
     // SAFETY: a plain bool of the server that only the postmaster's start-up changes.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// What is to run, and the hook that was there before.
+static WAITING: OnceLock<(fn(), pg_sys::shmem_request_hook_type)> = OnceLock::new();
+
+/// Has `work` run once, in the postmaster, when all of `shared_preload_libraries` are loaded, whatever their order.
+/// Call in `_PG_init`.
+pub fn when_all_are_loaded(work: fn()) {
+    // SAFETY: _PG_init of a preloaded library is the place to chain this hook; the previous value is kept and called.
+    unsafe {
+        if WAITING.set((work, pg_sys::shmem_request_hook)).is_ok() {
+            pg_sys::shmem_request_hook = Some(all_are_loaded);
+        }
+    }
+}
+
+/// The server asks for requests of shared memory after the last library, and not again after a crash.
+#[pg_guard]
+unsafe extern "C-unwind" fn all_are_loaded() {
+    if let Some((work, previous)) = WAITING.get() {
+        if let Some(previous) = previous {
+            // SAFETY: the hook of a library that was loaded before; called where the server calls it.
+            unsafe { previous() }
+        }
+        work();
+    }
 }
