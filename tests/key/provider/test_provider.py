@@ -11,6 +11,7 @@ from support.database import Database
 from support.providing import fingerprint_of, secret_of
 
 ASKED = "testprovider was asked by "
+BY_THE_FIRST = "the first process for key 1 to sign"
 
 
 def restart_with(server: Cluster, **settings: str | None) -> str:
@@ -50,7 +51,7 @@ def assert_sealing_goes_on(server: Cluster, source: str) -> None:
 @pytest.mark.parametrize("order", ["{library}, pgseal", "pgseal, {library}"])
 def test_the_order_of_the_libraries_does_not_matter(server: Cluster, order: str) -> None:
     log = restart_with(server, shared_preload_libraries=order.format(library=library_of(server)))
-    assert asked(log) == ["the postmaster for key 1 to sign"]
+    assert asked(log) == [BY_THE_FIRST]
     assert_sealing_goes_on(server, "testprovider")
     restart_with(server)
     assert_sealing_goes_on(server, "testprovider")
@@ -71,6 +72,17 @@ def test_it_is_not_asked_again_when_the_server_restarts_its_processes(server: Cl
     server.kill_backend(session.info.backend_pid)
     assert_sealing_goes_on(server, "testprovider")
     assert asked(server.log(mark)) == []
+
+
+def test_a_server_of_a_single_process_asks_too(server: Cluster) -> None:
+    server.stop()
+    single = server.run("postgres", "--single", "-D", server.data, "sealed", stdin="INSERT INTO h VALUES (99)\n")
+    assert asked(single.stderr) == [BY_THE_FIRST]
+    server.start()
+    database = Database(server, "sealed")
+    assert database.value("SELECT count(*) FROM h WHERE n = 99") == 1
+    database.close()
+    assert_sealing_goes_on(server, "testprovider")
 
 
 def test_while_it_is_down_the_key_that_is_held_goes_on_sealing(server: Cluster) -> None:

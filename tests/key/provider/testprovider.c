@@ -39,7 +39,7 @@ fetch(const char *key_id, const char *purpose, unsigned char *secret, size_t cap
 
 	ereport(LOG,
 			(errmsg("testprovider was asked by %s for key %s to %s",
-					IsUnderPostmaster ? "a process" : "the postmaster", key_id, purpose)));
+					IsUnderPostmaster ? "a child" : "the first process", key_id, purpose)));
 	if (is("down"))
 		return refuse("the vault is sealed,\n\tcall \033[31mthe operator\x7f", complaint, complaint_size);
 	if (is("speechless"))
