@@ -77,10 +77,11 @@ struct pgseal_key_provider
 	 * lost cannot be verified by anybody.
 	 *
 	 * Who calls it, and when:
-	 * - the postmaster, for the key in force, once when the server starts, before there is shared memory. (Not again
-	 *   when it restarts its processes after a crash.) So does `postgres --single`.
-	 * - sessions and background workers, each for itself, when they need another key: a rotation, the verification of
-	 *   what was sealed under an earlier key.
+	 * - the postmaster, for the key in force, once when the server starts and all libraries are loaded; not again when
+	 *   it restarts its processes after a crash. So does `postgres --single`. Whether the provider has shared memory of
+	 *   its own by then is not defined.
+	 * - a session or a background worker that needs another key which the server does not hold: a rotation, the
+	 *   verification of what was sealed under an earlier key.
 	 * All of them are forked from the postmaster. What the function opens (a connection, a session with a token) it
 	 * closes again before it returns; it leaves no thread and no child process behind.
 	 *
