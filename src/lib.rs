@@ -45,7 +45,7 @@ pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["rep
 pub extern "C-unwind" fn _PG_init() {
     pg::preload::require();
     settings::init();
-    key::init();
+    pg::preload::when_all_are_loaded(key::init);
     pg::shared_memory::init();
     admin::init();
     seal::init();
