@@ -6,6 +6,8 @@ mod source;
 pub use fault::KeyFault;
 
 use crate::pg::error::Report;
+use crate::pg::startup;
+use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};
 use source::Source;
@@ -29,11 +31,15 @@ thread_local! {
 
 static KEY: OnceLock<Result<Key, KeyFault>> = OnceLock::new();
 
-/// Fetches the key, once, in the postmaster; backends are forked from it and inherit the result.
+/// Fetches the key, once, in the postmaster; backends are forked from it and inherit the result. Where a key is
+/// required and there is none, the server ends.
 pub fn init() {
     let fetched = fetch();
     if let Err(fault) = &fetched {
-        Report::from(fault.clone()).warn();
+        match settings::require_key() && startup::is_for_users() {
+            true => fault.refuse_start(),
+            false => Report::from(fault.clone()).warn(),
+        }
     }
     let _ = KEY.set(fetched);
 }

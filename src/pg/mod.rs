@@ -29,6 +29,7 @@ pub mod settings;
 pub mod shared_memory;
 pub mod snapshot;
 pub mod spi;
+pub mod startup;
 pub mod statement;
 pub mod transaction;
 pub mod trigger;
