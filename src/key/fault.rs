@@ -1,7 +1,9 @@
 //! Why there is no usable key. No variant can hold a byte of one.
 
 use crate::command::CommandError;
+use crate::pg::error::Report;
 use crate::pg::key_provider::Unusable;
+use pgrx::PgSqlErrorCode;
 use pgseal_chain::KeyError;
 use thiserror::Error;
 
@@ -65,6 +67,14 @@ impl KeyFault {
         }
         let mut letters = text.chars();
         letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    }
+
+    /// Ends the server that is about to start. The log's one line says why: who starts a server often sees no more.
+    pub fn refuse_start(&self) -> ! {
+        let message = format!("pgseal has no usable key: {self}");
+        Report::new(PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR, message)
+            .hint(format!("{} To start without a key, unable to seal: pgseal.require_key = off.", self.remedy()))
+            .end_process()
     }
 
     /// What to do about it.

@@ -64,6 +64,12 @@ impl Report {
         unreachable!("an ERROR does not return")
     }
 
+    /// Ends this process with this FATAL: the server, in its first process. Nothing on the stack is dropped.
+    pub fn end_process(self) -> ! {
+        self.emit(PgLogLevel::FATAL);
+        unreachable!("a FATAL does not return")
+    }
+
     /// Must not be called while a lock guard or a secret is alive on the stack: a pending cancel
     /// may turn the report into a jump.
     pub fn warn(self) {

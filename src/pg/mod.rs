@@ -31,6 +31,7 @@ pub mod settings;
 pub mod shared_memory;
 pub mod snapshot;
 pub mod spi;
+pub mod startup;
 pub mod statement;
 pub mod transaction;
 pub mod trigger;

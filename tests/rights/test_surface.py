@@ -82,6 +82,7 @@ SETTINGS = {
     "pgseal.mail_tls_ca_file": "sighup",
     "pgseal.mail_to": "sighup",
     "pgseal.max_heads": "postmaster",
+    "pgseal.require_key": "postmaster",
     "pgseal.schedule": "sighup",
     "pgseal.schedule_timezone": "sighup",
     "pgseal.witness_command": "sighup",
