@@ -1,8 +1,10 @@
 //! The places a secret can come from: three settings and a library; exactly one is there.
 
 use super::fault::KeyFault;
+use super::template;
 use crate::command::{self, ShellCommand};
 use crate::pg::key_provider::{KeyProvider, NotGiven};
+use crate::pg::server;
 use crate::private_file::{self, PrivateFileError};
 use crate::settings;
 use base64::Engine;
@@ -13,8 +15,21 @@ use zeroize::Zeroizing;
 /// No source may give more bytes than this: far above the largest key in its longest encoding.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The purpose of a secret that seals, as a provider is told it.
-const SIGN: &str = "sign";
+/// What a secret is fetched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To seal, and to verify what was sealed.
+    Sign,
+}
+
+impl Purpose {
+    /// What `%p` stands for, and what a provider is told.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Sign => "sign",
+        }
+    }
+}
 
 pub enum Source {
     Command(String),
@@ -58,30 +73,35 @@ impl Source {
         }
     }
 
-    pub fn fetch(&self, key_id: &str) -> Result<Secret, KeyFault> {
+    /// Whether it can tell one key from another.
+    pub fn knows_ids(&self) -> bool {
+        match self {
+            Source::Command(template) | Source::File(template) => template::names(template, 'k'),
+            Source::Inline(_) => false,
+            Source::Provider(_) => true,
+        }
+    }
+
+    pub fn fetch(&self, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
         let text = match self {
-            Source::Command(command) => print_secret(&with_id(command, key_id))?,
-            Source::File(path) => read_private_file(&with_id(path, key_id))?,
+            Source::Command(command) => print_secret(&template::fill(command, key_id, purpose))?,
+            Source::File(path) => read_private_file(&template::fill(path, key_id, purpose))?,
             Source::Inline(text) => {
                 if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err(KeyFault::InlineNotHex);
                 }
                 Zeroizing::new(text.as_bytes().to_vec())
             }
-            Source::Provider(provider) => return ask(provider, key_id, SIGN),
+            Source::Provider(provider) => return ask(provider, key_id, purpose),
         };
         Secret::from_text(&text).map_err(|error| KeyFault::Malformed { origin: self.name(), error })
     }
 }
 
-fn with_id(template: &str, key_id: &str) -> String {
-    template.replace("%k", key_id)
-}
-
 fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     let time_limit = settings::key_command_timeout();
     let command = ShellCommand { line: command, input: None, time_limit, max_output: MAX_BYTES };
-    Ok(command.run(&|| false)?)
+    Ok(command.run(&server::is_interrupted)?)
 }
 
 fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
@@ -95,10 +115,10 @@ fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     })
 }
 
-fn ask(provider: &'static KeyProvider, key_id: &str, purpose: &str) -> Result<Secret, KeyFault> {
+fn ask(provider: &'static KeyProvider, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
     let name = provider.name();
     let malformed = |error: KeyError| KeyFault::ProviderMalformed { provider: name, error };
-    match provider.fetch(key_id, purpose) {
+    match provider.fetch(key_id, purpose.as_str()) {
         Ok(mut bytes) => Secret::from_bytes(std::mem::take(&mut *bytes)).map_err(malformed),
         Err(NotGiven::TooLong(bytes)) => Err(malformed(KeyError::TooLong { bytes })),
         Err(NotGiven::Blank) => Err(KeyFault::ProviderBlank { provider: name }),
