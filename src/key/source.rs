@@ -23,7 +23,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// What `%p` stands for.
+    /// What `%p` stands for, and what a provider is told.
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Sign => "sign",
@@ -79,6 +79,7 @@ impl Source {
             Source::Command(template) | Source::File(template) => template::names(template, 'k'),
             Source::Provider(_) => true,
             Source::Inline(_) => false,
+            Source::Provider(_) => true,
         }
     }
 

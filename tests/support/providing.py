@@ -26,6 +26,12 @@ def fingerprint_of(secret: bytes) -> str:
     return hmac.digest(secret, b"pgseal fingerprint", hashlib.sha256)[:8].hex()
 
 
+def asked(log: str) -> list[str]:
+    """What testprovider.c was asked, and by whom, as a log has it."""
+    asking = "testprovider was asked by "
+    return [line.partition(asking)[2] for line in log.splitlines() if asking in line]
+
+
 @contextmanager
 def provided_server() -> Iterator[Cluster]:
     """A server that is not yet started, without any source of a key; its log must not show testprovider's."""

@@ -8,9 +8,8 @@ import pytest
 
 from support.cluster import Cluster
 from support.database import Database
-from support.providing import fingerprint_of, secret_of
+from support.providing import asked, fingerprint_of, secret_of
 
-ASKED = "testprovider was asked by "
 BY_THE_FIRST = "the first process for key 1 to sign"
 
 
@@ -23,11 +22,6 @@ def restart_with(server: Cluster, **settings: str | None) -> str:
 
 def library_of(server: Cluster) -> str:
     return str(server.home / "testprovider.so")
-
-
-def asked(log: str) -> list[str]:
-    """What the provider was asked, and by whom."""
-    return [line.partition(ASKED)[2] for line in log.splitlines() if ASKED in line]
 
 
 def key_line(database: Database) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
@@ -30,6 +32,22 @@ refuse(const char *text, char *complaint, size_t complaint_size)
 	return 7;
 }
 
+/* Waits for as long as there is a file "slow" in the data directory; what a careless provider would do. */
+static void
+wait_carelessly(void)
+{
+	bool		said = false;
+
+	while (access("slow", F_OK) == 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (QueryCancelPending && !said)
+			ereport(LOG, (errmsg("testprovider was not cancelled")));
+		said = QueryCancelPending;
+		pg_usleep(10000);
+	}
+}
+
 static int
 fetch(const char *key_id, const char *purpose, unsigned char *secret, size_t capacity, size_t *length,
 	  char *complaint, size_t complaint_size)
@@ -40,7 +58,8 @@ fetch(const char *key_id, const char *purpose, unsigned char *secret, size_t cap
 	ereport(LOG,
 			(errmsg("testprovider was asked by %s for key %s to %s",
 					IsUnderPostmaster ? "a child" : "the first process", key_id, purpose)));
-	if (is("down"))
+	wait_carelessly();
+	if (is("down") || (is("without 1") && strcmp(key_id, "1") == 0))
 		return refuse("the vault is sealed,\n\tcall \033[31mthe operator\x7f", complaint, complaint_size);
 	if (is("speechless"))
 		return -1;
