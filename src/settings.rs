@@ -17,6 +17,8 @@ static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>:
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.key`: the secret itself, hex. For trials.
 static KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.verification_file`: holds verification secrets, instead of a key.
+static VERIFICATION_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.key_command_timeout`, seconds.
 static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
 /// `pgseal.require_key`: whether a server without a usable key starts.
@@ -98,6 +100,14 @@ pub fn init() {
         c"The sealing secret itself, as hex. For trials only.",
         c"Whoever reads postgresql.conf has it: use pgseal.key_command or pgseal.key_file.",
         &KEY,
+    );
+    GucRegistry::define_string_guc(
+        c"pgseal.verification_file",
+        c"File with lines of seal.history_secret: this server verifies these histories and seals nothing.",
+        c"Instead of a key. Must not be readable by group or others.",
+        &VERIFICATION_FILE,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
     );
     GucRegistry::define_int_guc(
         c"pgseal.key_command_timeout",
@@ -204,6 +214,10 @@ pub fn key_file() -> Option<String> {
 
 pub fn key() -> Option<zeroize::Zeroizing<String>> {
     text(&KEY).map(zeroize::Zeroizing::new)
+}
+
+pub fn verification_file() -> Option<String> {
+    text(&VERIFICATION_FILE)
 }
 
 pub fn key_command_timeout() -> Duration {

@@ -4,7 +4,7 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, clock, detach, guard, hold, preconditions, rotation, schedule, window};
+use super::{change, clock, detach, guard, history_secret, hold, preconditions, rotation, schedule, window};
 use crate::pg::error::OrRaise;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -120,4 +120,9 @@ fn key_lines() -> TableIterator<
         let retired = line.known.retired.and_then(|at| TimestampWithTimeZone::try_from(at).ok());
         (line.id, line.known.fingerprint, line.known.source, created, retired, line.state)
     }))
+}
+
+#[pg_extern(sql = false, name = "history_secret")]
+fn hand_out_history_secret(history: Option<Oid>) -> String {
+    history_secret::hand_out(named(history))
 }

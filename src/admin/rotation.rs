@@ -168,7 +168,7 @@ fn state(id: &str, known: &KnownKey, in_force: Option<&str>) -> String {
         () if known.retired.is_some() => "retired",
         () => "verifies what it sealed",
     };
-    let fault = match key::by_id(id) {
+    let fault = match key::to_verify(id) {
         Ok(key) if key.fingerprint() == known.fingerprint => return role.to_owned(),
         Ok(key) => KeyFault::OtherKey { wanted: known.fingerprint.clone(), have: key.fingerprint() },
         Err(fault) => fault,

@@ -41,6 +41,12 @@ pub enum KeyFault {
     OtherKey { wanted: String, have: String },
     #[error("the key with id \"{id}\" is not at hand: {fault}")]
     Missing { id: String, fault: Box<KeyFault> },
+    #[error("the file \"{path}\" that pgseal.verification_file names {reason}")]
+    VerificationFile { path: String, reason: String },
+    #[error("this server holds verification secrets only and cannot seal")]
+    VerificationOnly,
+    #[error("this server holds verification secrets only, and none for this")]
+    NoVerificationSecret,
     #[error("keys are called 1, 2, 3 …")]
     NoSuchId,
     #[error("{0} names one key only: it has no %k, which stands for the id of a key")]
@@ -122,6 +128,15 @@ impl KeyFault {
             ),
             KeyFault::Missing { .. } => {
                 "Make that key available again under its id where pgseal fetches keys (%k); it is asked for again after 15 seconds.".to_owned()
+            }
+            KeyFault::VerificationFile { .. } => format!(
+                "Put what seal.history_secret gives on the server that has the key into that file, with mode 0600, {restart}."
+            ),
+            KeyFault::VerificationOnly => format!(
+                "Do it on the server that has the key. To have this one seal, set pgseal.key_file or pgseal.key_command instead of pgseal.verification_file, {restart}."
+            ),
+            KeyFault::NoVerificationSecret => {
+                format!("Add a line of seal.history_secret from the server that has the key to pgseal.verification_file, {restart}.")
             }
             KeyFault::NoSuchId => "Compare the records of the history with its journal: SELECT * FROM seal.findings().".to_owned(),
             KeyFault::OneKeyOnly(_) => format!(

@@ -60,9 +60,11 @@ pub enum Act {
     Key,
     /// A key that is not in force any more was given up.
     Retire,
+    /// What verifies a history was handed out.
+    Export,
 }
 
-const ACTS: [Act; 15] = [
+const ACTS: [Act; 16] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -78,6 +80,7 @@ const ACTS: [Act; 15] = [
     Act::Schedule,
     Act::Key,
     Act::Retire,
+    Act::Export,
 ];
 
 impl Act {
@@ -98,6 +101,7 @@ impl Act {
             Act::Schedule => "schedule",
             Act::Key => "key",
             Act::Retire => "retire",
+            Act::Export => "export",
         }
     }
 

@@ -73,7 +73,8 @@ fn is_administration(act: Act) -> bool {
         | Act::Clock
         | Act::Schedule
         | Act::Key
-        | Act::Retire => true,
+        | Act::Retire
+        | Act::Export => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }
 }

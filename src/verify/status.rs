@@ -2,7 +2,7 @@
 
 use super::{configuration, worker};
 use crate::heartbeat::runs::{self, Recorded};
-use crate::key;
+use crate::key::{self, KeyFault};
 use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
 use crate::pg::snapshot::Sees;
@@ -169,6 +169,7 @@ fn key_line() -> SetupLine {
             "for more than a trial, move it into a file of mode 0600 and set pgseal.key_file instead of pgseal.key",
         ),
         Ok(found) => fine("key", format!("key {} with fingerprint {} from {source}", found.id, found.fingerprint())),
+        Err(KeyFault::VerificationOnly) => fine("key", KeyFault::VerificationOnly.to_string()),
         Err(fault) => wrong("key", fault.to_string(), fault.remedy()),
     }
 }

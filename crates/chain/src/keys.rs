@@ -119,6 +119,20 @@ impl HistoryKeys {
         Self(Hkdf::new(Some(&history.0), &secret.0))
     }
 
+    /// What the extracting half comes to: all that can be derived for this history, and nothing of the secret or of
+    /// another history.
+    #[must_use]
+    pub fn extract(secret: &Secret, history: HistoryId) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(Hkdf::<Sha256>::extract(Some(&history.0), &secret.0).0.into())
+    }
+
+    /// The same keys from what [`HistoryKeys::extract`] gave; `None` if that has another length.
+    #[must_use]
+    pub fn of_extracted(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
+        Hkdf::from_prk(bytes).ok().map(Self)
+    }
+
     /// The key that signs the entries of an epoch, bound to the epoch's record by its digest.
     #[must_use]
     pub fn epoch_key(&self, epoch: u32, record_digest: &[u8; 32]) -> EpochKey {
