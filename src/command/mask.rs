@@ -1,13 +1,16 @@
 //! What a command complained about, without words that could be a part of a key.
 
+use zeroize::Zeroizing;
+
 /// Shortest run of digits that is masked: 8 bytes in hexadecimal.
 const SHORTEST_SECRET: usize = 16;
 const MASK: &str = "***";
 
 /// A colon and the text of standard error in one line, or nothing if it says nothing.
 pub fn quote(stderr: &[u8], stdout: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let secret = String::from_utf8_lossy(stdout);
+    // What is no UTF-8 is copied, and the copy may hold a secret as well.
+    let text = Zeroizing::new(String::from_utf8_lossy(stderr).into_owned());
+    let secret = Zeroizing::new(String::from_utf8_lossy(stdout).into_owned());
     let words: Vec<String> = text.split_whitespace().map(|word| mask(word, secret.trim())).collect();
     let nothing_to_say = words.iter().all(|word| word == MASK);
     if nothing_to_say { String::new() } else { format!(": {}", words.join(" ")) }

@@ -28,8 +28,14 @@ pub enum KeyFault {
     Malformed { origin: &'static str, error: KeyError },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
-    #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
-    OtherId { wanted: String, have: &'static str },
+    #[error("the key with id \"{id}\" is not at hand: {fault}")]
+    Missing { id: String, fault: Box<KeyFault> },
+    #[error("keys are called 1, 2, 3 …")]
+    NoSuchId,
+    #[error("{0} names one key only: it has no %k, which stands for the id of a key")]
+    OneKeyOnly(&'static str),
+    #[error("the system gave no memory to keep a key in: {reason}")]
+    NoMemory { reason: String },
 }
 
 impl From<CommandError> for KeyFault {
@@ -91,7 +97,14 @@ impl KeyFault {
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
             ),
-            KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
+            KeyFault::Missing { .. } => {
+                "Make that key available again under its id where pgseal fetches keys (%k); it is asked for again after 15 seconds.".to_owned()
+            }
+            KeyFault::NoSuchId => "Compare the records of the history with its journal: SELECT * FROM seal.findings().".to_owned(),
+            KeyFault::OneKeyOnly(_) => format!(
+                "Write %k where the id stands in pgseal.key_command or pgseal.key_file, so that each key has a place of its own, {restart}."
+            ),
+            KeyFault::NoMemory { .. } => "Raise the limit on memory of the server's user, then restart the server.".to_owned(),
         }
     }
 }

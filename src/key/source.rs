@@ -1,7 +1,9 @@
 //! The three places a secret can come from; exactly one is set.
 
 use super::fault::KeyFault;
+use super::template;
 use crate::command::ShellCommand;
+use crate::pg::server;
 use crate::private_file::{self, PrivateFileError};
 use crate::settings;
 use pgseal_chain::Secret;
@@ -9,6 +11,22 @@ use zeroize::Zeroizing;
 
 /// No source may give more bytes than this: far above the largest key in its longest encoding.
 const MAX_BYTES: usize = 16 * 1024;
+
+/// What a secret is fetched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To seal, and to verify what was sealed.
+    Sign,
+}
+
+impl Purpose {
+    /// What `%p` stands for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Sign => "sign",
+        }
+    }
+}
 
 pub enum Source {
     Command(String),
@@ -45,10 +63,18 @@ impl Source {
         }
     }
 
-    pub fn fetch(&self, key_id: &str) -> Result<Secret, KeyFault> {
+    /// Whether it can tell one key from another.
+    pub fn knows_ids(&self) -> bool {
+        match self {
+            Source::Command(template) | Source::File(template) => template::names(template, 'k'),
+            Source::Inline(_) => false,
+        }
+    }
+
+    pub fn fetch(&self, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
         let text = match self {
-            Source::Command(command) => print_secret(&with_id(command, key_id))?,
-            Source::File(path) => read_private_file(&with_id(path, key_id))?,
+            Source::Command(command) => print_secret(&template::fill(command, key_id, purpose))?,
+            Source::File(path) => read_private_file(&template::fill(path, key_id, purpose))?,
             Source::Inline(text) => {
                 if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err(KeyFault::InlineNotHex);
@@ -60,14 +86,10 @@ impl Source {
     }
 }
 
-fn with_id(template: &str, key_id: &str) -> String {
-    template.replace("%k", key_id)
-}
-
 fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     let time_limit = settings::key_command_timeout();
     let command = ShellCommand { line: command, input: None, time_limit, max_output: MAX_BYTES };
-    Ok(command.run(&|| false)?)
+    Ok(command.run(&server::is_interrupted)?)
 }
 
 fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {

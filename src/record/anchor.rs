@@ -15,7 +15,7 @@ use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::identity;
 use crate::record::tables::{self, Table};
 use crate::seal::newest_anchor::NewestAnchor;
-use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey};
+use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey, is_same_mac};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ impl Anchor {
     /// Its mac, if it is the right one.
     pub fn authentic_mac(&self) -> Option<Mac> {
         let key = record_key(&self.key_id).filter(|_| !self.malformed)?;
-        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
+        Some(self.expected_mac(&key)).filter(|expected| is_same_mac(expected, &self.mac))
     }
 
     pub fn is_authentic(&self) -> bool {
@@ -152,7 +152,7 @@ impl Heads {
 
 /// The key that authenticates anchors signed under this key id, if it is at hand.
 pub fn record_key(key_id: &str) -> Option<RecordKey> {
-    key::by_id(key_id).ok().map(|key| key.of_internal_chain(ANCHORS))
+    key::of_internal_chain(key_id, ANCHORS).ok()
 }
 
 /// Oid of `seal.anchor`, if the extension is installed in this database.

@@ -71,7 +71,9 @@ fn is_administration(act: Act) -> bool {
         | Act::Hold
         | Act::Release
         | Act::Clock
-        | Act::Schedule => true,
+        | Act::Schedule
+        | Act::Key
+        | Act::Retire => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }
 }

@@ -110,13 +110,14 @@ fn examine(
 ) -> Option<Outcome> {
     let history = registration.history;
     let mut definition = Definition::load_as(registration.clone(), Sees::Snapshot);
-    // Without the key nothing of it can be judged.
-    let internal = match definition.key_fault {
-        None => Internal::check(&outside.memory, Some(history), anchors),
-        Some(_) => Internal::default(),
+    // Without any key nothing of it can be judged.
+    let has_key = definition.key_fault.is_none() || definition.epochs.iter().any(|epoch| epoch.keys.is_some());
+    let internal = match has_key {
+        true => Internal::check(&outside.memory, Some(history), anchors),
+        false => Internal::default(),
     };
     let journaled = internal.histories.get(&history);
-    if definition.key_fault.is_none() && definition.alterations.is_empty() {
+    if has_key && definition.alterations.is_empty() {
         definition.compare(journaled);
     }
     let attributes = relation::attributes_of(registration.relation);

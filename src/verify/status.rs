@@ -7,7 +7,7 @@ use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
 use crate::pg::snapshot::Sees;
 use crate::pg::{spi, user};
-use crate::record::definition::Definition;
+use crate::record::definition::{self, Definition};
 use crate::record::live::LiveDefinition;
 use crate::record::registry::{self, Registration};
 use crate::record::{columns, journaled};
@@ -85,7 +85,10 @@ fn line(registration: Registration, recorded: Recorded, journaled: Option<&LiveD
         chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
         entries: known.iter().map(|chain| chain.head.position as i64).sum(),
         key_id: definition.newest().map(|epoch| epoch.record.key_id.clone()),
-        key_fingerprint: key::current().ok().map(key::fingerprint),
+        key_fingerprint: definition
+            .newest()
+            .and_then(|epoch| key::held(&epoch.record.key_id))
+            .map(|key| key.fingerprint()),
         epoch,
         window_months,
         last_anchor: newest_anchor::slot()
@@ -158,15 +161,14 @@ fn preload() -> SetupLine {
 }
 
 fn key_line() -> SetupLine {
-    match key::current() {
-        Ok(found) if found.source == "pgseal.key" => wrong(
+    let source = key::source().unwrap_or_default();
+    match definition::key_in_force() {
+        Ok(found) if source == "pgseal.key" => wrong(
             "key",
-            format!("key {} with fingerprint {} stands in the configuration file", found.id, key::fingerprint(found)),
+            format!("key {} with fingerprint {} stands in the configuration file", found.id, found.fingerprint()),
             "for more than a trial, move it into a file of mode 0600 and set pgseal.key_file instead of pgseal.key",
         ),
-        Ok(found) => {
-            fine("key", format!("key {} with fingerprint {} from {}", found.id, key::fingerprint(found), found.source))
-        }
+        Ok(found) => fine("key", format!("key {} with fingerprint {} from {source}", found.id, found.fingerprint())),
         Err(fault) => wrong("key", fault.to_string(), fault.remedy()),
     }
 }

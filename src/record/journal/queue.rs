@@ -1,12 +1,13 @@
 //! What this transaction did and has not committed: queued, and written right before the commit.
 
 use super::{Act, Entry, head, lock, table};
-use crate::key::{self, KeyFault};
+use crate::key::{self, Key, KeyFault};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::settings::PinnedPath;
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::transaction::Level;
 use crate::pg::{clock, server, snapshot, spi, transaction, user};
+use crate::record::definition;
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
@@ -48,7 +49,9 @@ thread_local! {
 /// Queues an entry; it is written when the transaction commits, and with it. Raises where that could
 /// not be: without a key, or when the transaction is already ending.
 pub fn note(note: Note) {
-    key::current().or_raise();
+    if let Some(fault) = obstacle() {
+        Report::from(fault).raise();
+    }
     let who = spi::value(spi::execute("SELECT pg_catalog.session_user()")).unwrap_or_default();
     let level = transaction::level();
     let closed = QUEUE.with_borrow_mut(|queue| {
@@ -69,7 +72,7 @@ pub fn note(note: Note) {
 
 /// Why nothing can be journaled now.
 pub fn obstacle() -> Option<KeyFault> {
-    key::current().err()
+    definition::key_in_force().err()
 }
 
 /// What this transaction did and has not committed, as entries without place and mac.
@@ -125,8 +128,6 @@ pub fn write_queued() {
 
 fn write(notes: Vec<Queued>) {
     let prefix = plan::chain_prefix().or_raise();
-    let key = key::current().or_raise();
-    let record_key = key.of_internal_chain(JOURNAL);
     lock(true);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let Some((slot, mut head)) = head(&prefix) else {
@@ -139,6 +140,7 @@ fn write(notes: Vec<Queued>) {
     };
     user::with_rights_of(user::extension_owner(), || {
         for Queued { who, note, .. } in notes {
+            let key = signing_key(&note).or_raise();
             let at = clock::now().max(head.sealed_at).max(newest.at);
             let mut entry = Entry {
                 chain: prefix.clone(),
@@ -151,18 +153,26 @@ fn write(notes: Vec<Queued>) {
                 sentence: note.sentence,
                 details: spi::jsonb_text(&note.details),
                 anchor: newest.number,
-                key_id: key.id.to_owned(),
+                key_id: key.id.clone(),
                 prev: head.mac.to_vec(),
                 mac: Vec::new(),
                 malformed: false,
             };
-            let mac = entry.expected_mac(&record_key);
+            let mac = entry.expected_mac(&key.keys(JOURNAL).record_key());
             entry.mac = mac.to_vec();
             insert(&entry);
             head = Head { position: entry.position, mac, sealed_at: at, epoch: 0 };
         }
     });
     QUEUE.with_borrow_mut(|queue| queue.written = Some((slot, head)));
+}
+
+/// That a key follows another one is signed with the other one.
+fn signing_key(note: &Note) -> Result<Key, KeyFault> {
+    match note.details["before"].as_str().filter(|_| note.act == Act::Key) {
+        Some(id) => key::by_id(id),
+        None => definition::key_in_force(),
+    }
 }
 
 /// The first position above this one where no row stands; one that stands there is a forgery, which
