@@ -80,9 +80,9 @@ impl HistoryRing {
     /// Whether the record can be as pgseal wrote it: its mac is right, or its key is not at hand.
     pub fn is_possible(&self, epoch: &StoredEpoch) -> bool {
         let Some((id, _)) = named(epoch) else {
-            return self.newest().is_ok_and(|keys| epoch.mac == epoch.expected_mac(&keys.record_key()));
+            return self.newest().is_ok_and(|keys| epoch.is_authentic(&keys.record_key()));
         };
-        self.of_key(&id).map_or(true, |keys| epoch.mac == epoch.expected_mac(&keys.record_key()))
+        self.of_key(&id).map_or(true, |keys| epoch.is_authentic(&keys.record_key()))
     }
 }
 
@@ -97,9 +97,9 @@ fn is_of_nobody(
     is_newest: bool,
 ) -> bool {
     let record_key = keys.record_key();
-    let is_authentic = |epoch: &&StoredEpoch| epoch.mac == epoch.expected_mac(&record_key);
+    let is_authentic = |epoch: &&StoredEpoch| epoch.is_authentic(&record_key);
     !own.iter().any(is_authentic)
-        && !(is_newest && (registration.mac == registration.expected_mac(&record_key) || has_sealed(registration)))
+        && !(is_newest && (registration.is_authentic(&record_key) || has_sealed(registration)))
         && !journal::stored(Sees::Stored).iter().any(|entry| entry.key_id == id && entry.is_authentic())
 }
 

@@ -23,7 +23,7 @@ use crate::pg::{clock, scan, server};
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey};
+use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey, is_same_mac};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Entry {
     /// Its mac, if it is the right one.
     pub fn authentic_mac(&self) -> Option<Mac> {
         let key = key::of_internal_chain(&self.key_id, JOURNAL).ok().filter(|_| !self.malformed)?;
-        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
+        Some(self.expected_mac(&key)).filter(|expected| is_same_mac(expected, &self.mac))
     }
 
     pub fn is_authentic(&self) -> bool {

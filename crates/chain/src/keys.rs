@@ -12,6 +12,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::pair::{BLOCK, State, after};
+use crate::wiped::on_wiped_stack;
 
 /// The shortest secret that is accepted, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -74,7 +75,10 @@ impl Secret {
     /// # Errors
     /// Any [`KeyError`].
     pub fn from_text(text: &[u8]) -> Result<Self, KeyError> {
-        let text = text.trim_ascii();
+        on_wiped_stack(|| Self::decode(text.trim_ascii()))
+    }
+
+    fn decode(text: &[u8]) -> Result<Self, KeyError> {
         if text.is_empty() {
             return Err(KeyError::Empty);
         }
@@ -97,10 +101,12 @@ impl Secret {
     /// Eight bytes by which people can tell two secrets apart without learning anything of them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
-        let mac = keyed(&self.0).chain_update(b"pgseal fingerprint").finalize().into_bytes();
-        let mut fingerprint = [0; 8];
-        fingerprint.copy_from_slice(&mac[..8]);
-        fingerprint
+        on_wiped_stack(|| {
+            let mac = keyed(&self.0).chain_update(b"pgseal fingerprint").finalize().into_bytes();
+            let mut fingerprint = [0; 8];
+            fingerprint.copy_from_slice(&mac[..8]);
+            fingerprint
+        })
     }
 }
 
@@ -116,7 +122,7 @@ impl HistoryKeys {
     /// The extracting half of HKDF.
     #[must_use]
     pub fn derive(secret: &Secret, history: HistoryId) -> Self {
-        Self(Hkdf::new(Some(&history.0), &secret.0))
+        on_wiped_stack(|| Self(Hkdf::new(Some(&history.0), &secret.0)))
     }
 
     /// What the extracting half comes to: all that can be derived for this history, and nothing of the secret or of
@@ -162,12 +168,14 @@ impl HistoryKeys {
     }
 
     fn expand(&self, info: &[&[u8]]) -> Hmac<Sha256> {
-        keyed(self.expand_bytes::<32>(info).as_ref())
+        on_wiped_stack(|| keyed(self.expand_bytes::<32>(info).as_ref()))
     }
 
     fn expand_paired(&self, info: &[&[u8]]) -> Paired {
-        let key = self.expand_bytes(info);
-        Paired { hmac: keyed(key.as_ref()), midstates: midstates(&key) }
+        on_wiped_stack(|| {
+            let key = self.expand_bytes(info);
+            Paired { hmac: keyed(key.as_ref()), midstates: midstates(&key) }
+        })
     }
 
     fn expand_bytes<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {

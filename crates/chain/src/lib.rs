@@ -16,12 +16,13 @@ mod locate;
 mod named;
 mod pair;
 mod record;
+mod wiped;
 mod witness;
 
 pub use audit::{Audit, ChainSum, RunSecret};
 pub use census::{Census, CensusKey, Commitment, MAX_NAMES, MAX_TALLIES};
 pub use chain_name::{ChainName, Origin, tag, valid_node_name};
-pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
+pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest, is_same_mac};
 pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};
 pub use internal::{ANCHORS, AnchorEntry, JOURNAL, JournalEntry};
 pub use keys::{
@@ -30,4 +31,5 @@ pub use keys::{
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
 pub use named::NamedAnchors;
 pub use pair::{Claim, verify_pair};
+pub use wiped::on_wiped_stack;
 pub use witness::{WitnessError, WitnessLine};
