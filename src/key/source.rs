@@ -79,7 +79,6 @@ impl Source {
             Source::Command(template) | Source::File(template) => template::names(template, 'k'),
             Source::Provider(_) => true,
             Source::Inline(_) => false,
-            Source::Provider(_) => true,
         }
     }
 
