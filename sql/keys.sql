@@ -29,7 +29,7 @@ COMMENT ON VIEW seal.keys IS
 'The keys that this database was ever sealed with, as its journal says; never a key itself.
 Example: SELECT id, fingerprint, source, created, retired, state FROM seal.keys;';
 COMMENT ON COLUMN seal.keys.fingerprint IS 'Names the key without telling it; another key under the same id has another one.';
-COMMENT ON COLUMN seal.keys.source IS 'The setting that it came from when it was put in force.';
+COMMENT ON COLUMN seal.keys.source IS 'The setting, or the key provider, that it came from when it was put in force.';
 COMMENT ON COLUMN seal.keys.state IS 'in force, verifies what it sealed, or retired; and whether it can be had now.';
 
 CREATE FUNCTION seal.history_secret(history regclass) RETURNS text
