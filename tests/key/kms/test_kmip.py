@@ -74,8 +74,8 @@ def test_a_configuration_that_lacks_something(kms: KmipServer, line: str) -> Non
 def test_a_server_that_hangs(kms: KmipServer, server: Cluster) -> None:
     before = seal_one(server)
     with kms.service.hanging():
-        log = restart(server, kms.setting)
+        log = restart(server, kms.line)
         assert_has_no_key(server, log, "ended with exit status 69: kmip: ")
         assert "timed out" in log
-    restart(server, kms.setting)
+    restart(server, kms.line)
     assert seal_one(server) == before

@@ -59,7 +59,7 @@ def test_no_pin(kms: Pkcs11Token) -> None:
 
 def test_a_library_that_is_not_there(kms: Pkcs11Token, server: Cluster) -> None:
     before = seal_one(server)
-    log = restart(server, kms.setting.replace("libsofthsm2", "libnothing"))
+    log = restart(server, kms.line.replace("libsofthsm2", "libnothing"))
     assert_has_no_key(server, log, "ended with exit status 69: sc_dlopen failed: ")
-    restart(server, kms.setting)
+    restart(server, kms.line)
     assert seal_one(server) == before
