@@ -41,14 +41,15 @@ pgrx::extension_sql_file!("../sql/report.sql", name = "report", requires = ["pro
 pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["report"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
+/// What `postgres -C` must not do waits for `pg::startup`.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     pg::preload::require();
     settings::init();
-    key::init();
     pg::shared_memory::init();
     admin::init();
     seal::init();
     alert::init();
     schedule::init();
+    pg::startup::at_start(key::init);
 }

@@ -19,6 +19,8 @@ static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::ne
 static KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.key_command_timeout`, seconds.
 static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
+/// `pgseal.require_key`: whether a server without a usable key starts.
+static REQUIRE_KEY: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// `pgseal.chain_name`: the node's name in its chains' names.
 static CHAIN_NAME: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"main"));
 /// `pgseal.max_heads`: how many chains the server remembers, over all histories and databases.
@@ -106,6 +108,14 @@ pub fn init() {
         600,
         GucContext::Postmaster,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_bool_guc(
+        c"pgseal.require_key",
+        c"Whether the server refuses to start without a usable key.",
+        c"Off: it starts, and every INSERT into a history fails. Single-user mode and pg_upgrade need none.",
+        &REQUIRE_KEY,
+        GucContext::Postmaster,
+        GucFlags::empty(),
     );
     GucRegistry::define_string_guc(
         c"pgseal.chain_name",
@@ -198,6 +208,10 @@ pub fn key() -> Option<zeroize::Zeroizing<String>> {
 
 pub fn key_command_timeout() -> Duration {
     Duration::from_secs(KEY_COMMAND_TIMEOUT.get().max(1) as u64)
+}
+
+pub fn require_key() -> bool {
+    REQUIRE_KEY.get()
 }
 
 pub fn chain_name() -> String {

@@ -130,8 +130,17 @@ fn not_covered(generated: Vec<String>) -> String {
 
 pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
-        let mut lines =
-            vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness(), scheduled()];
+        let mut lines = vec![
+            preload(),
+            key_line(),
+            key_required(),
+            chain_name(),
+            encoding(),
+            shared_memory(),
+            anchors(),
+            witness(),
+            scheduled(),
+        ];
         lines.extend(roles());
         lines.extend(problems());
         lines
@@ -161,6 +170,17 @@ fn key_line() -> SetupLine {
         ),
         Ok(found) => fine("key", format!("key {} with fingerprint {} from {source}", found.id, found.fingerprint())),
         Err(fault) => wrong("key", fault.to_string(), fault.remedy()),
+    }
+}
+
+fn key_required() -> SetupLine {
+    match settings::require_key() {
+        true => fine("key required", "the server does not start without a usable key"),
+        false => wrong(
+            "key required",
+            "pgseal.require_key is off: without a usable key the server starts, and every INSERT into a history fails",
+            "unless that is meant, set pgseal.require_key = on in postgresql.conf and restart the server",
+        ),
     }
 }
 
