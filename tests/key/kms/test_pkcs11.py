@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.cluster import Cluster
-from support.kms.stories import KeyFromKms, assert_has_no_key, restart, seal_one
+from support.kms.stories import KeyFromKms, assert_does_not_start, restart, seal_one
 from support.kms.token import PIN, Pkcs11Token
 
 
@@ -59,7 +59,7 @@ def test_no_pin(kms: Pkcs11Token) -> None:
 
 def test_a_library_that_is_not_there(kms: Pkcs11Token, server: Cluster) -> None:
     before = seal_one(server)
-    log = restart(server, kms.setting.replace("libsofthsm2", "libnothing"))
-    assert_has_no_key(server, log, "ended with exit status 69: sc_dlopen failed: ")
-    restart(server, kms.setting)
+    line = kms.line.replace("libsofthsm2", "libnothing")
+    assert_does_not_start(server, line, "ended with exit status 69: sc_dlopen failed: ")
+    restart(server, kms.line)
     assert seal_one(server) == before

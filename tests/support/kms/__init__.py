@@ -1,7 +1,7 @@
 """Key management systems, run for real, and the commands of pgrx-config/key-commands that ask them.
 
     with AwsKms() as kms:                       starts what there is to start, and makes key 1
-        kms.setting                             for pgseal.key_command
+        kms.line                                for pgseal.key_command
         kms.make_key("2"); kms.fetch("2")       what the command prints, run by hand as the server's user
         with kms.down(): ...                    it cannot be reached, or has lost its key, until the end of the block
 
@@ -117,11 +117,6 @@ class Kms(ABC):
         self.shell(f"set -eu\n{before}{lines}", {**words, **self.environment()})
 
     # -- how a command is run -----------------------------------------------------------------------------------
-
-    @property
-    def setting(self) -> str:
-        """For pgseal.key_command."""
-        return self.line.replace("%p", "sign")
 
     def fetch(self, key_id: str, purpose: str = "sign") -> bytes:
         """The secret that the command prints."""

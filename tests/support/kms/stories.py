@@ -13,7 +13,10 @@ from support.database import Database
 from support.kms import Kms, secret_of
 from support.refusal import NOT_IN_STATE, refusal
 from support.servers import watched
+from support.starting import NO_WAY_OUT, refused_as_it_is
+from support.witnessing import until
 
+BY_HAND = "Run the command by hand as the server's user; it must print the key and end with status 0."
 # Every program that a command may start.
 TOOLS = ["aws", "pkcs11-tool", "age", "openssl", "systemd-creds", "od", "tr", "cat", "stat", "id"]
 
@@ -21,7 +24,7 @@ TOOLS = ["aws", "pkcs11-tool", "age", "openssl", "systemd-creds", "od", "tr", "c
 @contextmanager
 def keyed_server(kms: Kms) -> Iterator[Cluster]:
     """A server whose log is searched for the secret at the end."""
-    with watched({"pgseal.key_command": kms.setting, "pgseal.require_key": False}, key=None) as server:
+    with watched({"pgseal.key_command": kms.line, "pgseal.require_key": True}, key=None) as server:
         server.key = kms.fetch("1").hex()
         with opened(server, server.createdb(name="sealed")) as database:
             database.run("CREATE EXTENSION pgseal; CREATE TABLE h (n serial); SELECT seal.attach('h')")
@@ -47,25 +50,43 @@ def seal_one(server: Cluster) -> str:
         return str(database.value("SELECT key_fingerprint FROM seal.status"))
 
 
-def restart(server: Cluster, command: str) -> str:
-    """Restarts with this command; what the log says of it."""
+def restart(server: Cluster, command: str) -> None:
+    """Restarts with this command, and with a key."""
+    server.stop()
+    server.configure({"pgseal.key_command": command, "pgseal.require_key": True})
+    server.start()
+
+
+def assert_does_not_start(server: Cluster, command: str, complaint: str) -> None:
+    """The last line of the log has the KMS's own words, which begin with the complaint."""
+    server.stop()
+    server.configure({"pgseal.key_command": command, "pgseal.require_key": True})
+    fatal, hint = refused_as_it_is(server)
+    assert fatal.startswith(f"pgseal has no usable key: pgseal.key_command {complaint.rstrip('.')}"), fatal
+    assert hint.startswith(BY_HAND) and hint.endswith(NO_WAY_OUT), hint
+
+
+def assert_does_not_seal(server: Cluster, command: str, complaint: str) -> None:
+    """Where no key is required, the server starts, says the same, seals nothing, and calls nothing tampered."""
+    assert_does_not_start(server, command, complaint)
+    server.configure({"pgseal.require_key": False})
     mark = server.log_position()
-    server.configure({"pgseal.key_command": command}, restart=True)
-    return server.log(mark)
-
-
-def assert_has_no_key(server: Cluster, log: str, complaint: str) -> None:
-    """The log has the KMS's own words, whoever inserts gets them, nothing is sealed and nothing called tampered."""
-    detail = f"Setting pgseal.key_command {complaint}"
-    assert "pgseal has no usable key" in log and detail in log
+    server.start()
+    log, detail = server.log(mark), f"Setting pgseal.key_command {complaint}"
+    assert "WARNING:  pgseal has no usable key" in log and detail in log
     with opened(server) as database:
         refused = refusal(database, "INSERT INTO h DEFAULT VALUES")
-        assert (refused.state, refused.message) == (
-            NOT_IN_STATE, 'cannot seal a row of history "public.h" without a key',
-        )  # fmt: skip
-        assert detail in refused.detail
-        assert "Run the command by hand as the server's user" in refused.hint
+        assert refused.state == NOT_IN_STATE
+        assert refused.message == 'cannot seal a row of history "public.h" without a key'
+        assert refused.detail.startswith(detail) and refused.hint.startswith(BY_HAND)
         assert database.value("SELECT verdict FROM seal.verify_history()") == "unverifiable"
+        assert database.rows("SELECT DISTINCT kind FROM seal.findings()") == [("unknown_key",)]
+
+
+def make_second(kms: Kms) -> None:
+    """Makes key 2, unless another test has."""
+    if kms.ask("2").returncode != 0:
+        kms.make_key("2")
 
 
 class KeyFromKms:
@@ -86,9 +107,8 @@ class KeyFromKms:
     def test_a_kms_that_is_down_when_the_server_starts(self, kms: Kms, server: Cluster) -> None:
         before = seal_one(server)
         with kms.down():
-            log = restart(server, kms.setting)
-            assert_has_no_key(server, log, kms.complaint)
-        server.restart()
+            assert_does_not_seal(server, kms.line, kms.complaint)
+        restart(server, kms.line)
         assert seal_one(server) == before
 
     def test_a_stranger_gets_nothing(self, kms: Kms, server: Cluster) -> None:
@@ -96,13 +116,12 @@ class KeyFromKms:
         asked = kms.ask("1", line=kms.strangers_line)
         assert asked.returncode not in (0, 64) and asked.stdout == ""
         assert kms.strangers_complaint in asked.stderr
-        log = restart(server, kms.strangers_line.replace("%p", "sign"))
-        assert_has_no_key(server, log, f"ended with exit status {asked.returncode}: ")
-        restart(server, kms.setting)
+        assert_does_not_seal(server, kms.strangers_line, f"ended with exit status {asked.returncode}: ")
+        restart(server, kms.line)
         assert seal_one(server) == before
 
     def test_the_next_key_and_the_other_purpose_have_secrets_of_their_own(self, kms: Kms) -> None:
-        kms.make_key("2")
+        make_second(kms)
         kms.make_key("1", "verify")
         first = kms.fetch("1")
         secrets = {first, kms.fetch("2"), secret_of(kms.ask_verifier("1").stdout)}
@@ -134,3 +153,34 @@ class KeyFromKms:
         assert kms.tools <= started and bool(started) == bool(kms.tools), text
         assert secret.hex() not in text and asked.stdout.strip() not in text
         assert secret.hex() not in asked.stderr and asked.stdout.strip() not in asked.stderr
+
+    def test_rotation(self, kms: Kms, server: Cluster) -> None:
+        """The last one of the class: from here on the key in force is the second."""
+        make_second(kms)
+        before = seal_one(server)
+        with opened(server) as database:
+            with kms.down():
+                refused = refusal(database, "SELECT seal.rotate_key()")
+                assert (refused.state, refused.message) == (NOT_IN_STATE, "there is no next key to rotate to")
+                assert "pgseal.key_command ended with exit status " in refused.detail
+            assert seal_one(server) == before
+            said = database.value("SELECT seal.rotate_key()")
+        after = seal_one(server)
+        assert after != before
+        assert said == f"key 2 with fingerprint {after} seals from now on: epoch 2 of public.h"
+        kept = server.data / "pgseal.key_id"
+        until(lambda: kept.exists() and kept.read_text().strip() == "2", "the next start knows of key 2")
+        server.restart()
+        with kms.down(), opened(server) as database:
+            database.run("INSERT INTO h DEFAULT VALUES")
+            assert database.rows("SELECT verdict FROM seal.verify_history()") == [("unverifiable",)]
+            assert database.rows("SELECT DISTINCT kind FROM seal.findings()") == [("unknown_key",)]
+        assert seal_one(server) == after
+        with opened(server) as database:
+            assert database.rows("SELECT seal_epoch FROM h GROUP BY 1 ORDER BY 1") == [(1,), (2,)]
+            keys = database.rows("SELECT id, fingerprint, source, state FROM seal.keys")
+        assert keys == [
+            ("1", before, "pgseal.key_command", "verifies what it sealed"),
+            ("2", after, "pgseal.key_command", "in force"),
+        ]
+        assert not any(kms.fetch(key_id).hex()[:16] in server.log() for key_id in ("1", "2"))
