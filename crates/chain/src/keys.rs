@@ -89,6 +89,10 @@ impl Secret {
         Self::from_bytes(bytes[..length].to_vec())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Eight bytes by which people can tell two secrets apart without learning anything of them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
@@ -111,7 +115,12 @@ impl HistoryKeys {
     /// The extracting half of HKDF.
     #[must_use]
     pub fn derive(secret: &Secret, history: HistoryId) -> Self {
-        Self(Hkdf::new(Some(&history.0), &secret.0))
+        Self::derive_from_bytes(&secret.0, history)
+    }
+
+    /// The same of the secret of a period.
+    pub(crate) fn derive_from_bytes(secret: &[u8], history: HistoryId) -> Self {
+        Self(Hkdf::new(Some(&history.0), secret))
     }
 
     /// The key that signs the entries of an epoch, bound to the epoch's record by its digest.

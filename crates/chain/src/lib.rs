@@ -7,8 +7,10 @@ mod audit;
 mod by_name;
 mod census;
 mod chain_name;
+mod closing;
 mod encoding;
 mod entry;
+mod evolution;
 mod finding;
 mod internal;
 mod keys;
@@ -21,7 +23,11 @@ mod witness;
 pub use audit::{Audit, ChainSum, RunSecret};
 pub use census::{Census, CensusKey, Commitment, MAX_NAMES, MAX_TALLIES};
 pub use chain_name::{ChainName, Origin, tag, valid_node_name};
+pub use closing::{
+    Closed, ClosingFlaw, ClosingKind, ClosingStep, Period, closing_digest, closing_mac, judge_closings, period_names,
+};
 pub use entry::{Entry, GENESIS, MAX_CHAIN_BYTES, Mac, document_digest};
+pub use evolution::{EvolvingSecret, PeriodKind, Stream};
 pub use finding::{Finding, Findings, Kind, MAX_LISTED, Verdict};
 pub use internal::{ANCHORS, AnchorEntry, JOURNAL, JournalEntry};
 pub use keys::{
