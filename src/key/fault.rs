@@ -26,6 +26,8 @@ pub enum KeyFault {
     Malformed { origin: &'static str, error: KeyError },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
+    #[error("{setting} has no %p: it gives no secret for verification alone")]
+    NoRoot { setting: &'static str },
     #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
     OtherId { wanted: String, have: &'static str },
 }
@@ -81,6 +83,9 @@ impl KeyFault {
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
             ),
+            KeyFault::NoRoot { setting } => {
+                format!("Write %p into {setting}, see docs/forward-security.md, {restart}.")
+            }
             KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
         }
     }

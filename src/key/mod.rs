@@ -1,5 +1,6 @@
 //! The sealing secret: where it comes from, and the one copy that every backend inherits.
 
+pub mod evolution;
 mod fault;
 mod source;
 
@@ -40,7 +41,7 @@ pub fn init() {
 
 fn fetch() -> Result<Key, KeyFault> {
     let source = Source::configured()?;
-    let secret = source.fetch(FIRST_KEY_ID)?;
+    let secret = source.fetch(FIRST_KEY_ID, source::Purpose::Sign)?;
     Ok(Key { id: FIRST_KEY_ID, secret, source: source.name() })
 }
 

@@ -10,6 +10,25 @@ use zeroize::Zeroizing;
 /// No source may give more bytes than this: far above the largest key in its longest encoding.
 const MAX_BYTES: usize = 16 * 1024;
 
+/// What a secret is fetched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To seal, and to verify what was sealed.
+    Sign,
+    /// To verify closings: the root of the secrets that evolve.
+    Verify,
+}
+
+impl Purpose {
+    /// What `%p` stands for.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Sign => "sign",
+            Purpose::Verify => "verify",
+        }
+    }
+}
+
 pub enum Source {
     Command(String),
     File(String),
@@ -45,10 +64,18 @@ impl Source {
         }
     }
 
-    pub fn fetch(&self, key_id: &str) -> Result<Secret, KeyFault> {
+    /// Whether it can tell one purpose from the other.
+    pub fn tells_purposes(&self) -> bool {
+        match self {
+            Source::Command(template) | Source::File(template) => template.contains("%p"),
+            Source::Inline(_) => false,
+        }
+    }
+
+    pub fn fetch(&self, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
         let text = match self {
-            Source::Command(command) => print_secret(&with_id(command, key_id))?,
-            Source::File(path) => read_private_file(&with_id(path, key_id))?,
+            Source::Command(command) => print_secret(&filled(command, key_id, purpose))?,
+            Source::File(path) => read_private_file(&filled(path, key_id, purpose))?,
             Source::Inline(text) => {
                 if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err(KeyFault::InlineNotHex);
@@ -60,8 +87,8 @@ impl Source {
     }
 }
 
-fn with_id(template: &str, key_id: &str) -> String {
-    template.replace("%k", key_id)
+fn filled(template: &str, key_id: &str, purpose: Purpose) -> String {
+    template.replace("%k", key_id).replace("%p", purpose.as_str())
 }
 
 fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {

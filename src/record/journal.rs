@@ -53,9 +53,11 @@ pub enum Act {
     Checkpoint,
     /// A history got a schedule of its own, or follows `pgseal.schedule` again.
     Schedule,
+    /// A stream of evolving secrets began.
+    Stream,
 }
 
-const ACTS: [Act; 13] = [
+const ACTS: [Act; 14] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -69,6 +71,7 @@ const ACTS: [Act; 13] = [
     Act::Clock,
     Act::Checkpoint,
     Act::Schedule,
+    Act::Stream,
 ];
 
 impl Act {
@@ -87,6 +90,7 @@ impl Act {
             Act::Clock => "clock",
             Act::Checkpoint => "checkpoint",
             Act::Schedule => "schedule",
+            Act::Stream => "stream",
         }
     }
 

@@ -153,7 +153,7 @@ impl Journaled {
                 self.scheduled_run = details["started"].as_i64().or(self.scheduled_run);
             }
             // The rest is of the whole database, see `Overall`.
-            Act::Verify | Act::Clock => {}
+            Act::Verify | Act::Clock | Act::Stream => {}
         }
     }
 

@@ -71,7 +71,8 @@ fn is_administration(act: Act) -> bool {
         | Act::Hold
         | Act::Release
         | Act::Clock
-        | Act::Schedule => true,
+        | Act::Schedule
+        | Act::Stream => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }
 }

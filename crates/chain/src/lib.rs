@@ -18,6 +18,7 @@ mod locate;
 mod named;
 mod pair;
 mod record;
+mod steady;
 mod witness;
 
 pub use audit::{Audit, ChainSum, RunSecret};
@@ -36,4 +37,5 @@ pub use keys::{
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
 pub use named::NamedAnchors;
 pub use pair::{Claim, verify_pair};
+pub use steady::{Believed, Seen};
 pub use witness::{WitnessError, WitnessLine};
