@@ -16,3 +16,11 @@ COMMENT ON COLUMN seal.closing.record IS 'what (opening, closing, rotation), str
 COMMENT ON COLUMN seal.closing.mac IS 'HMAC over number and record, under the secret of the period; of a rotation, under the key that ends.';
 
 SELECT pg_catalog.pg_extension_config_dump('seal.closing', '');
+
+CREATE FUNCTION seal.new_stream()
+    RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'new_stream_wrapper';
+COMMENT ON FUNCTION seal.new_stream() IS
+'Draws a new stream of evolving secrets and prints the text of a state file (pgseal.key_state_file) for a server that has no root. For superusers, on a server whose key source gives the root (%p = verify). The text is a secret: write it to the file by \\o or COPY TO PROGRAM, and nowhere else. Changes nothing here.
+Example: COPY (SELECT seal.new_stream()) TO ''/run/transfer/pgseal-state'';';

@@ -22,8 +22,8 @@ GRANT EXECUTE ON FUNCTION seal.metrics_lines() TO pgseal_auditor, pgseal_operato
 GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.progress_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.verification_progress, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.closing, seal.verification, seal.holds, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines(), seal.key_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.verification_progress, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.closing, seal.verification, seal.holds, seal.keys, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- A monitoring system reads numbers and names of histories, nothing else.
 GRANT USAGE ON SCHEMA seal TO pg_monitor;
@@ -45,6 +45,7 @@ GRANT EXECUTE ON FUNCTION seal.detach(regclass) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.set_window(regclass, integer) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.set_schedule(regclass, text) TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.open_epoch(regclass) TO pgseal_admin;
+GRANT EXECUTE ON FUNCTION seal.rotate_key(), seal.retire_key(text) TO pgseal_admin;
 -- CREATE TRIGGER, which seal.attach runs with the owner's rights, asks for these two.
 GRANT EXECUTE ON FUNCTION seal.seal_entry() TO pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.refuse_change() TO pgseal_admin;

@@ -3,7 +3,7 @@
 use super::epochs::{self, Opening};
 use super::error::AdminError;
 use super::{administering, leaves, preconditions, window};
-use crate::key::{self, Key};
+use crate::key::Key;
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::relation;
 use crate::pg::{clock, spi, user};
@@ -12,7 +12,7 @@ use crate::record::epoch::EpochColumn;
 use crate::record::identity::uuid_text;
 use crate::record::journal::{self, Act, Note};
 use crate::record::registry::{self, Registration};
-use crate::record::{journaled, live};
+use crate::record::{definition, journaled, live};
 use crate::seal::{plan, transaction};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::HistoryId;
@@ -33,7 +33,7 @@ pub fn attach(request: &Request<'_>) -> String {
     let seal_existing = parameters(request).or_raise();
     let window_months = window::parse(request.window_months).or_raise();
     preconditions::check(request.relation, request.tenant_column).or_raise();
-    let key = key::current().or_raise();
+    let key = &definition::key_in_force().or_raise();
     plan::chain_prefix().or_raise();
     let table = relation::name_of(request.relation);
     announce(&table);

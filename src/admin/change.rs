@@ -4,13 +4,12 @@
 use super::epochs::{self, Opening};
 use super::error::{AdminError, MAX_COLUMNS};
 use super::{administering, is_administering, leaves, preconditions};
-use crate::key;
 use crate::pg::error::OrRaise;
 use crate::pg::output::PinnedOutput;
 use crate::pg::relation;
 use crate::pg::spi;
 use crate::record::columns::{self, Place, SealPlaces};
-use crate::record::definition::Definition;
+use crate::record::definition::{self, Definition};
 use crate::record::epoch::{EpochColumn, EpochRecord};
 use crate::record::registry;
 use crate::verify::configuration;
@@ -134,7 +133,7 @@ fn follow_columns(definition: Definition, renamed: Renamed) -> Result<(), AdminE
     if let Some(fault) = definition.key_fault {
         return Err(AdminError::NoKey { table, fault });
     }
-    let key = key::current().or_raise();
+    let key = &definition::key_in_force().or_raise();
     let tenant_column = tenant_name(&newest.record, &columns);
     let mut registration = definition.registration.clone();
     epochs::open(&mut registration, Opening { columns, tenant_column, baseline: false }, key);

@@ -7,7 +7,7 @@ use crate::record::identity::uuid_text;
 use crate::record::journal::{self, Act, Note};
 use crate::record::journaled;
 use crate::record::registry::{Registration, StoredEpoch};
-use pgseal_chain::{HistoryKeys, RecordKey};
+use pgseal_chain::RecordKey;
 
 /// What an epoch is to sign.
 pub struct Opening {
@@ -18,11 +18,11 @@ pub struct Opening {
 
 /// Writes the next epoch and makes it the one in force when the transaction commits.
 pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
-    let record_key = HistoryKeys::derive(&key.secret, registration.history).record_key();
+    let record_key = key.keys(registration.history).record_key();
     let record = EpochRecord {
         id: uuid_text(&random_id()),
-        key_id: key.id.to_owned(),
-        fingerprint: key::fingerprint(key),
+        key_id: key.id.clone(),
+        fingerprint: key.fingerprint(),
         columns: opening.columns,
         tenant_column: opening.tenant_column.clone(),
         baseline: opening.baseline,
@@ -69,7 +69,7 @@ pub fn open(registration: &mut Registration, opening: Opening, key: &Key) {
             columns.join(", "),
             record.key_id
         ),
-        details: journaled::epoch_details(&stored, registration.tenant_column.as_deref()),
+        details: journaled::epoch_details(&stored, registration.tenant_column.as_deref(), key::source().as_deref()),
         table: Some(table),
     });
 }
@@ -94,7 +94,7 @@ pub fn register(registration: &Registration) {
 
 /// Writes a history's window, with the mac of its row.
 pub fn change_window(registration: &mut Registration, key: &Key) {
-    let record_key = HistoryKeys::derive(&key.secret, registration.history).record_key();
+    let record_key = key.keys(registration.history).record_key();
     registration.mac = registration.expected_mac(&record_key).to_vec();
     user::with_rights_of(user::extension_owner(), || {
         spi::execute(&format!(

@@ -83,6 +83,16 @@ pub enum AdminError {
     BecomesChild { table: String },
     #[error("the records of history \"{table}\" were changed outside pgseal")]
     Altered { table: String, sentence: String },
+    #[error("no table is attached in this database")]
+    NothingAttached,
+    #[error("there is no next key to rotate to")]
+    NoNextKey(KeyFault),
+    #[error("key {id} is the same secret as key {same}")]
+    SameKey { id: String, same: String },
+    #[error("key \"{id}\" is not known in this database")]
+    UnknownKey { id: String },
+    #[error("key {id} is in force")]
+    KeyInForce { id: String, tables: Vec<String> },
 }
 
 impl AdminError {
@@ -96,7 +106,7 @@ impl AdminError {
             AdminError::NoTable => ERRCODE_NULL_VALUE_NOT_ALLOWED,
             AdminError::NotOwner { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
             AdminError::AlreadyAttached { .. } | AdminError::IdInUse { .. } => ERRCODE_DUPLICATE_OBJECT,
-            AdminError::NotAttached { .. } => ERRCODE_UNDEFINED_OBJECT,
+            AdminError::NotAttached { .. } | AdminError::UnknownKey { .. } => ERRCODE_UNDEFINED_OBJECT,
             AdminError::ReservedColumn { .. } => ERRCODE_DUPLICATE_COLUMN,
             AdminError::NoTenantColumn { .. } => ERRCODE_UNDEFINED_COLUMN,
             AdminError::InvalidParameter { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
@@ -104,6 +114,10 @@ impl AdminError {
             AdminError::Altered { .. } => ERRCODE_DATA_CORRUPTED,
             AdminError::HasRows { .. }
             | AdminError::NoKey { .. }
+            | AdminError::NothingAttached
+            | AdminError::NoNextKey(_)
+            | AdminError::SameKey { .. }
+            | AdminError::KeyInForce { .. }
             | AdminError::SignedColumn { .. }
             | AdminError::SealColumn { .. }
             | AdminError::InTheWay { .. }
@@ -124,7 +138,10 @@ impl AdminError {
 
     fn detail(&self) -> Option<String> {
         Some(match self {
-            AdminError::NoKey { fault, .. } => format!("{}.", fault.sentence()),
+            AdminError::NoKey { fault, .. } | AdminError::NoNextKey(fault) => format!("{}.", fault.sentence()),
+            AdminError::NothingAttached => "A key is rotated for the histories of a database.".into(),
+            AdminError::SameKey { .. } => "A rotation to it would change nothing but its name.".into(),
+            AdminError::KeyInForce { tables, .. } => format!("It seals {}.", tables.join(", ")),
             AdminError::WrongKind { .. } => {
                 "Only plain and partitioned tables whose rows survive a crash can be a history.".into()
             }
@@ -177,7 +194,13 @@ impl AdminError {
                 format!("Run: ALTER TABLE {table} SET LOGGED.")
             }
             AdminError::WrongKind { .. } => "Attach the table that stores the rows.".into(),
-            AdminError::NoKey { fault, .. } => fault.remedy(),
+            AdminError::NoKey { fault, .. } | AdminError::NoNextKey(fault) => fault.remedy(),
+            AdminError::NothingAttached => "Attach a table first: SELECT seal.attach('TABLE').".into(),
+            AdminError::SameKey { id, .. } => {
+                format!("Make a new secret (openssl rand -hex 32) where pgseal fetches key {id}, then rotate again.")
+            }
+            AdminError::UnknownKey { .. } => "Known keys: SELECT id, state FROM seal.keys.".into(),
+            AdminError::KeyInForce { .. } => "Put another one in force first: SELECT seal.rotate_key().".into(),
             AdminError::NoTable => "Name a table, in quotes: 'TABLE'.".into(),
             AdminError::NotOwner { .. } => "Ask its owner, or a superuser, to run it.".into(),
             AdminError::AlreadyAttached { table } => {

@@ -4,7 +4,9 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, clock, detach, guard, hold, preconditions, schedule, window};
+use super::{change, clock, detach, guard, hold, preconditions, rotation, schedule, window};
+use crate::key::evolution::{self, EvolutionFault};
+use crate::pg::clock::now as clock_now;
 use crate::pg::error::OrRaise;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -90,4 +92,40 @@ fn hold_lines() -> TableIterator<
 #[pg_extern(sql = false)]
 fn accept_clock(reason: Option<&str>) -> String {
     clock::accept(reason.unwrap_or_default())
+}
+
+#[pg_extern(sql = false)]
+fn new_stream() -> String {
+    let kind = evolution::kind().ok_or(EvolutionFault::Off).or_raise();
+    evolution::draw_stream(kind, clock_now()).or_raise().text().to_string()
+}
+
+#[pg_extern(sql = false)]
+fn rotate_key() -> String {
+    rotation::rotate()
+}
+
+#[pg_extern(sql = false)]
+fn retire_key(id: Option<&str>) -> String {
+    rotation::retire(id.unwrap_or_default())
+}
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn key_lines() -> TableIterator<
+    'static,
+    (
+        name!(id, String),
+        name!(fingerprint, String),
+        name!(source, Option<String>),
+        name!(created, Option<TimestampWithTimeZone>),
+        name!(retired, Option<TimestampWithTimeZone>),
+        name!(state, String),
+    ),
+> {
+    TableIterator::new(rotation::lines().into_iter().map(|line| {
+        let created = TimestampWithTimeZone::try_from(line.known.created).ok();
+        let retired = line.known.retired.and_then(|at| TimestampWithTimeZone::try_from(at).ok());
+        (line.id, line.known.fingerprint, line.known.source, created, retired, line.state)
+    }))
 }

@@ -14,6 +14,7 @@ mod hold;
 mod leaves;
 mod permitted;
 mod preconditions;
+mod rotation;
 mod schedule;
 mod watch;
 mod window;

@@ -2,11 +2,10 @@
 
 use super::error::AdminError;
 use super::{administering, epochs, preconditions};
-use crate::key;
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::relation;
 use crate::record::journal::{self, Act, Note};
-use crate::record::registry;
+use crate::record::{definition, registry};
 use crate::schedule::exclusive;
 use pgrx::PgSqlErrorCode;
 use serde_json::json;
@@ -44,7 +43,7 @@ pub fn set(relation: u32, months: Option<i32>) -> String {
     let Some(mut registration) = registry::attached(root) else {
         Report::from(AdminError::NotAttached { table }).raise()
     };
-    let key = key::current().or_raise();
+    let key = &definition::key_of(&registration).or_raise();
     let before = registration.window_months;
     registration.window_months = months;
     administering(|| epochs::change_window(&mut registration, key));

@@ -28,8 +28,14 @@ pub enum KeyFault {
     OtherKey { wanted: String, have: String },
     #[error("{setting} has no %p: it gives no secret for verification alone")]
     NoRoot { setting: &'static str },
-    #[error("the key with id \"{wanted}\" is needed, this server has \"{have}\"")]
-    OtherId { wanted: String, have: &'static str },
+    #[error("the key with id \"{id}\" is not at hand: {fault}")]
+    Missing { id: String, fault: Box<KeyFault> },
+    #[error("keys are called 1, 2, 3 …")]
+    NoSuchId,
+    #[error("{0} names one key only: it has no %k, which stands for the id of a key")]
+    OneKeyOnly(&'static str),
+    #[error("the system gave no memory to keep a key in: {reason}")]
+    NoMemory { reason: String },
 }
 
 impl From<CommandError> for KeyFault {
@@ -86,7 +92,14 @@ impl KeyFault {
             KeyFault::NoRoot { setting } => {
                 format!("Write %p into {setting}, see docs/forward-security.md, {restart}.")
             }
-            KeyFault::OtherId { .. } => format!("Make that key available again under its id, {restart}."),
+            KeyFault::Missing { .. } => {
+                "Make that key available again under its id where pgseal fetches keys (%k); it is asked for again after 15 seconds.".to_owned()
+            }
+            KeyFault::NoSuchId => "Compare the records of the history with its journal: SELECT * FROM seal.findings().".to_owned(),
+            KeyFault::OneKeyOnly(_) => format!(
+                "Write %k where the id stands in pgseal.key_command or pgseal.key_file, so that each key has a place of its own, {restart}."
+            ),
+            KeyFault::NoMemory { .. } => "Raise the limit on memory of the server's user, then restart the server.".to_owned(),
         }
     }
 }

@@ -1,83 +1,161 @@
-//! The sealing secret: where it comes from, and the one copy that every backend inherits.
+//! The sealing keys: where their secrets come from, which of them this server holds, and what is derived from them.
+//! No secret leaves this module.
 
 pub mod evolution;
 mod fault;
+mod ring;
 mod source;
+mod starting;
+mod template;
 
 pub use fault::KeyFault;
 
 use crate::pg::error::Report;
+use crate::pg::secret_memory;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};
 use source::Source;
 use std::cell::RefCell;
+use std::io;
 use std::sync::OnceLock;
 
-/// Id of the key that a server begins with; `%k` in a command or path.
-pub const FIRST_KEY_ID: &str = "1";
-
-/// A usable key.
+/// A key that this server has.
 pub struct Key {
-    pub id: &'static str,
-    pub secret: Secret,
-    /// Where it came from, without any part of it: `key_file`, `key_command` or `key`.
-    pub source: &'static str,
+    /// `1`, `2` …: what `%k` stands for.
+    pub id: String,
+    secret: Secret,
+}
+
+/// Why the server had no usable key when it started.
+static FAULT: OnceLock<KeyFault> = OnceLock::new();
+
+/// Fetches the key, once, in the postmaster.
+pub fn init() {
+    if let Err(fault) = fetch_first() {
+        Report::from(fault.clone()).warn();
+        let _ = FAULT.set(fault);
+    }
+}
+
+fn fetch_first() -> Result<(), KeyFault> {
+    secret_memory::init().map_err(|reason| KeyFault::NoMemory { reason })?;
+    let id = starting::id();
+    ring::fetch(&id)?;
+    ring::put_in_force(&id);
+    Ok(())
+}
+
+/// The number of a key's id; `None` if it is none.
+pub fn number(id: &str) -> Option<u32> {
+    id.parse().ok().filter(|number: &u32| *number > 0 && number.to_string() == id)
+}
+
+fn fault_at_start() -> KeyFault {
+    FAULT.get().cloned().unwrap_or(KeyFault::NotConfigured)
+}
+
+/// The key in force on this server, or why there is none.
+pub fn current() -> Result<Key, KeyFault> {
+    let id = ring::in_force().ok_or_else(fault_at_start)?;
+    let secret = ring::held(&id).ok_or_else(fault_at_start)?;
+    Ok(Key { id, secret })
+}
+
+/// The key of this id; fetched, if this server does not hold it yet.
+pub fn by_id(id: &str) -> Result<Key, KeyFault> {
+    let current = ring::in_force().ok_or_else(fault_at_start)?;
+    let missing = |fault| KeyFault::Missing { id: id.to_owned(), fault: Box::new(fault) };
+    if number(id).is_none() {
+        return Err(missing(KeyFault::NoSuchId));
+    }
+    match ring::held_or_fetched(id) {
+        Ok(secret) => Ok(Key { id: id.to_owned(), secret }),
+        Err(fault) if id == current => Err(fault),
+        Err(fault) => Err(missing(fault)),
+    }
+}
+
+/// The key of this id, if this server holds it already.
+pub fn held(id: &str) -> Option<Key> {
+    Some(Key { id: id.to_owned(), secret: ring::held(id)? })
+}
+
+/// The key of this id as its source gives it now, to be put in force.
+///
+/// # Errors
+///
+/// Where the source has one key only, or gives none under this id.
+pub fn next(id: &str) -> Result<Key, KeyFault> {
+    let source = Source::configured()?;
+    if !source.knows_ids() {
+        return Err(KeyFault::OneKeyOnly(source.name()));
+    }
+    ring::forget(id);
+    let secret = ring::fetch(id).map_err(|fault| KeyFault::Missing { id: id.to_owned(), fault: Box::new(fault) })?;
+    Ok(Key { id: id.to_owned(), secret })
+}
+
+/// Wipes a key from the server's memory.
+pub fn forget(id: &str) {
+    ring::forget(id);
+}
+
+/// Name of the setting that keys come from.
+pub fn source() -> Option<String> {
+    Source::configured().ok().map(|source| source.name().to_owned())
+}
+
+/// What authenticates the internal chains, derived once in each process: their entries are many.
+#[derive(Default)]
+struct InternalKeys {
+    generation: u64,
+    known: Vec<(String, HistoryId, RecordKey)>,
 }
 
 thread_local! {
-    static INTERNAL_KEYS: RefCell<Vec<(&'static str, HistoryId, RecordKey)>> = const { RefCell::new(Vec::new()) };
+    static INTERNAL_KEYS: RefCell<InternalKeys> = RefCell::default();
 }
 
-static KEY: OnceLock<Result<Key, KeyFault>> = OnceLock::new();
-
-/// Fetches the key, once, in the postmaster; backends are forked from it and inherit the result.
-pub fn init() {
-    let fetched = fetch();
-    if let Err(fault) = &fetched {
-        Report::from(fault.clone()).warn();
+/// The key that authenticates what an internal chain holds under the key of this id, if that is at hand.
+pub fn of_internal_chain(id: &str, chain: HistoryId) -> Result<RecordKey, KeyFault> {
+    let generation = secret_memory::generation();
+    let known = INTERNAL_KEYS.with_borrow_mut(|keys| {
+        if keys.generation != generation {
+            *keys = InternalKeys { generation, known: Vec::new() };
+        }
+        keys.known.iter().find(|(of, for_chain, _)| of == id && *for_chain == chain).map(|(.., key)| key.clone())
+    });
+    if let Some(record_key) = known {
+        return Ok(record_key);
     }
-    let _ = KEY.set(fetched);
-}
-
-fn fetch() -> Result<Key, KeyFault> {
-    let source = Source::configured()?;
-    let secret = source.fetch(FIRST_KEY_ID, source::Purpose::Sign)?;
-    Ok(Key { id: FIRST_KEY_ID, secret, source: source.name() })
-}
-
-/// The key in force, or why there is none.
-pub fn current() -> Result<&'static Key, KeyFault> {
-    match KEY.get() {
-        Some(Ok(key)) => Ok(key),
-        Some(Err(fault)) => Err(fault.clone()),
-        None => Err(KeyFault::NotConfigured),
-    }
-}
-
-/// The key of this id, if this server has it.
-pub fn by_id(id: &str) -> Result<&'static Key, KeyFault> {
-    let key = current()?;
-    if key.id == id { Ok(key) } else { Err(KeyFault::OtherId { wanted: id.to_owned(), have: key.id }) }
+    let record_key = by_id(id)?.keys(chain).record_key();
+    INTERNAL_KEYS.with_borrow_mut(|keys| keys.known.push((id.to_owned(), chain, record_key.clone())));
+    Ok(record_key)
 }
 
 impl Key {
-    /// The key that authenticates what an internal chain holds. Derived once in each process: anchors
-    /// are many.
-    pub fn of_internal_chain(&self, chain: HistoryId) -> RecordKey {
-        INTERNAL_KEYS.with_borrow_mut(|known| {
-            if let Some((.., record_key)) = known.iter().find(|(id, of, _)| *id == self.id && *of == chain) {
-                return record_key.clone();
-            }
-            let record_key = HistoryKeys::derive(&self.secret, chain).record_key();
-            known.push((self.id, chain, record_key.clone()));
-            record_key
-        })
+    /// The keys of one history, or of an internal chain.
+    pub fn keys(&self, history: HistoryId) -> HistoryKeys {
+        HistoryKeys::derive(&self.secret, history)
     }
-}
 
-/// First 8 bytes of an HMAC under the key, hex: names it without telling it.
-pub fn fingerprint(key: &Key) -> String {
-    hex::encode(key.secret.fingerprint())
+    /// Has this server take the key as its own if it is newer, also after its next start. A rotation is of one
+    /// database; whoever attaches the first history of another one takes the newest key.
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be kept for the next start.
+    pub fn follow(&self) -> io::Result<()> {
+        if ring::in_force().is_some_and(|id| number(&id) < number(&self.id)) {
+            ring::put_in_force(&self.id);
+        }
+        if number(&starting::id()) < number(&self.id) { starting::set(&self.id) } else { Ok(()) }
+    }
+
+    /// First 8 bytes of an HMAC under the key, hex: names it without telling it.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(self.secret.fingerprint())
+    }
 }
 
 impl From<KeyFault> for Report {

@@ -1,7 +1,9 @@
 //! The three places a secret can come from; exactly one is set.
 
 use super::fault::KeyFault;
+use super::template;
 use crate::command::ShellCommand;
+use crate::pg::server;
 use crate::private_file::{self, PrivateFileError};
 use crate::settings;
 use pgseal_chain::Secret;
@@ -64,18 +66,26 @@ impl Source {
         }
     }
 
+    /// Whether it can tell one key from another.
+    pub fn knows_ids(&self) -> bool {
+        match self {
+            Source::Command(template) | Source::File(template) => template::names(template, 'k'),
+            Source::Inline(_) => false,
+        }
+    }
+
     /// Whether it can tell one purpose from the other.
     pub fn tells_purposes(&self) -> bool {
         match self {
-            Source::Command(template) | Source::File(template) => template.contains("%p"),
+            Source::Command(template) | Source::File(template) => template::names(template, 'p'),
             Source::Inline(_) => false,
         }
     }
 
     pub fn fetch(&self, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
         let text = match self {
-            Source::Command(command) => print_secret(&filled(command, key_id, purpose))?,
-            Source::File(path) => read_private_file(&filled(path, key_id, purpose))?,
+            Source::Command(command) => print_secret(&template::fill(command, key_id, purpose))?,
+            Source::File(path) => read_private_file(&template::fill(path, key_id, purpose))?,
             Source::Inline(text) => {
                 if !text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()) {
                     return Err(KeyFault::InlineNotHex);
@@ -87,14 +97,10 @@ impl Source {
     }
 }
 
-fn filled(template: &str, key_id: &str, purpose: Purpose) -> String {
-    template.replace("%k", key_id).replace("%p", purpose.as_str())
-}
-
 fn print_secret(command: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
     let time_limit = settings::key_command_timeout();
     let command = ShellCommand { line: command, input: None, time_limit, max_output: MAX_BYTES };
-    Ok(command.run(&|| false)?)
+    Ok(command.run(&server::is_interrupted)?)
 }
 
 fn read_private_file(path: &str) -> Result<Zeroizing<Vec<u8>>, KeyFault> {

@@ -24,6 +24,7 @@ pub mod progress;
 pub mod relation;
 pub mod row;
 pub mod scan;
+pub mod secret_memory;
 pub mod server;
 pub mod settings;
 pub mod shared_memory;

@@ -113,6 +113,18 @@ pub fn is_interrupted() -> bool {
     }
 }
 
+/// Whether this process has a place among those that wait for locks: the server's first process has none.
+pub fn takes_part_in_locks() -> bool {
+    // SAFETY: a global of this process, NULL until it has its place.
+    unsafe { !pg_sys::MyProc.is_null() }
+}
+
+/// Whether this process only takes a part of another one's query.
+pub fn is_parallel_worker() -> bool {
+    // SAFETY: a global of this process; negative in all but parallel workers.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
 /// Whether `log_min_messages` lets a WARNING into the server's log.
 pub fn log_takes_warnings() -> bool {
     // SAFETY: a setting's variable of this backend.

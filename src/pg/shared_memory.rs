@@ -16,7 +16,7 @@ pub use slots::{ClosingSlot, DatabaseSlot, HeadSlot, LauncherSlot, Postponed, Ru
 
 use super::counters::{self, Counters};
 use super::progress::{self, ProgressSlot};
-use super::{clock, server, unguarded};
+use super::{clock, secret_memory, server, unguarded};
 use crate::settings;
 use pgrx::{pg_guard, pg_sys};
 use std::ffi::CStr;
@@ -83,6 +83,7 @@ unsafe extern "C-unwind" fn request() {
         let backends = backends() * size_of::<RunSlot>() + progress::size(backends());
         pg_sys::RequestAddinShmemSpace(heads_bytes() + backends + databases + 1024);
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
+        secret_memory::request();
     }
 }
 
@@ -108,6 +109,7 @@ unsafe extern "C-unwind" fn startup() {
         HEAD_SLOTS.store(heads, Ordering::Relaxed);
         RUN_SLOTS.store(runs, Ordering::Relaxed);
         LOCK.store(&raw mut (*pg_sys::GetNamedLWLockTranche(TRANCHE.as_ptr())).lock, Ordering::Relaxed);
+        secret_memory::started();
     }
 }
 

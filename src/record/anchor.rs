@@ -152,7 +152,7 @@ impl Heads {
 
 /// The key that authenticates anchors signed under this key id, if it is at hand.
 pub fn record_key(key_id: &str) -> Option<RecordKey> {
-    key::by_id(key_id).ok().map(|key| key.of_internal_chain(ANCHORS))
+    key::of_internal_chain(key_id, ANCHORS).ok()
 }
 
 /// Oid of `seal.anchor`, if the extension is installed in this database.

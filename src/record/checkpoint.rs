@@ -11,7 +11,7 @@ use crate::pg::row::Row;
 use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{clock, scan, spi, user};
-use pgseal_chain::{Census, CensusKey, Commitment, HistoryId, HistoryKeys, Mac};
+use pgseal_chain::{Census, CensusKey, Commitment, HistoryId, Mac};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -27,12 +27,12 @@ impl CensusId {
     pub fn draw() -> Result<CensusId, KeyFault> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
-        Ok(CensusId { nonce, key_id: key::current()?.id.to_owned() })
+        Ok(CensusId { nonce, key_id: key::current()?.id })
     }
 
     /// `None` if this server does not have its key.
     pub fn key(&self, history: HistoryId) -> Option<CensusKey> {
-        let keys = HistoryKeys::derive(&key::by_id(&self.key_id).ok()?.secret, history);
+        let keys = key::by_id(&self.key_id).ok()?.keys(history);
         Some(CensusKey::derive(&keys, history, &self.nonce))
     }
 

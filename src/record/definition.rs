@@ -1,15 +1,13 @@
 //! A history as its records define it, each record checked against its mac.
 
 use super::epoch::{self, EpochColumn, EpochRecord};
+use super::history_ring::{HistoryRing, Reach, named};
 use super::identity::content;
-use super::journal;
 use super::journaled::{self, Journaled};
 use super::registry::{self, Registration, StoredEpoch};
-use crate::key::{self, KeyFault};
-use crate::pg::server;
+use crate::key::{self, Key, KeyFault};
 use crate::pg::snapshot::Sees;
-use crate::seal::heads;
-use pgseal_chain::{EpochKey, HistoryKeys, RecordKey, SaltKey};
+use pgseal_chain::{EpochKey, RecordKey, SaltKey};
 use std::collections::BTreeSet;
 
 /// One epoch, ready to seal or verify under.
@@ -18,7 +16,14 @@ pub struct Epoch {
     pub record: EpochRecord,
     pub digest: [u8; 32],
     /// Absent where this server does not have the key that the epoch names.
-    pub key: Option<EpochKey>,
+    pub keys: Option<EpochKeys>,
+}
+
+/// What entries of an epoch are sealed with.
+#[derive(Clone)]
+pub struct EpochKeys {
+    pub entries: EpochKey,
+    pub salts: SaltKey,
 }
 
 /// A record that is not as pgseal wrote it.
@@ -33,9 +38,9 @@ pub struct Alteration {
 pub struct Definition {
     pub registration: Registration,
     pub epochs: Vec<Epoch>,
-    pub salt_key: Option<SaltKey>,
+    /// Why the newest epoch's key, which the history's row is signed with too, is not at hand.
     pub key_fault: Option<KeyFault>,
-    /// Empty while every record is as pgseal wrote it. Not judged without a key.
+    /// Empty while every record is as pgseal wrote it. One whose key is not at hand is not judged.
     pub alterations: Vec<Alteration>,
 }
 
@@ -48,20 +53,24 @@ impl Definition {
     /// With the epochs that `sees` shows.
     pub fn load_as(registration: Registration, sees: Sees) -> Definition {
         let stored = registry::epochs(registration.history, sees);
-        let keys = keys_of(&registration, &stored);
+        let keys = HistoryRing::of(&registration, &stored, Reach::All);
+        Definition::judge(registration, stored, keys)
+    }
+
+    /// As it is now, with the newest epoch's key and those that this server holds: no row waits for the key of an
+    /// older epoch.
+    pub fn to_seal(registration: Registration) -> Definition {
+        let stored = registry::epochs(registration.history, Sees::Stored);
+        let keys = HistoryRing::of(&registration, &stored, Reach::Newest);
+        Definition::judge(registration, stored, keys)
+    }
+
+    fn judge(registration: Registration, stored: Vec<StoredEpoch>, keys: HistoryRing) -> Definition {
         let mut alterations = Vec::new();
-        if let Ok(keys) = &keys {
-            check_macs(keys, &registration, &stored, &mut alterations);
-        }
-        let epochs = readable(&registration, stored, keys.as_ref().ok(), &mut alterations);
+        check_macs(&keys, &registration, &stored, &mut alterations);
+        let epochs = readable(&registration, stored, &keys, &mut alterations);
         check_sequence(&registration, &epochs, &mut alterations);
-        Definition {
-            salt_key: keys.as_ref().ok().map(HistoryKeys::salt_key),
-            key_fault: keys.err(),
-            registration,
-            epochs,
-            alterations,
-        }
+        Definition { key_fault: keys.newest().err(), registration, epochs, alterations }
     }
 
     /// Adds what the journal says otherwise than the tables of settings.
@@ -100,37 +109,43 @@ impl Definition {
     }
 }
 
-/// The history's keys, unless this server has another secret than the one that sealed it: none of
-/// its records is authentic then and no journal entry, the newest names another fingerprint, and the
-/// server has sealed nothing of it since its start. Without this, a wrong key would look like tampering.
-fn keys_of(registration: &Registration, epochs: &[StoredEpoch]) -> Result<HistoryKeys, KeyFault> {
-    let key = key::current()?;
-    let keys = HistoryKeys::derive(&key.secret, registration.history);
-    let record_key = keys.record_key();
-    let any_authentic = registration.mac == registration.expected_mac(&record_key)
-        || epochs.iter().any(|epoch| epoch.mac == epoch.expected_mac(&record_key));
-    let named = epochs.last().and_then(|epoch| EpochRecord::parse(&epoch.record).ok()).map(|record| record.fingerprint);
-    let have = key::fingerprint(key);
-    match named {
-        Some(wanted)
-            if !any_authentic
-                && wanted != have
-                && !has_sealed(registration)
-                && !journal::stored(Sees::Stored).iter().any(journal::Entry::is_authentic) =>
-        {
-            Err(KeyFault::OtherKey { wanted, have })
-        }
-        _ => Ok(keys),
+/// The key of a history's records, if this server has the one that sealed it.
+pub fn record_key(registration: &Registration) -> Option<RecordKey> {
+    let stored = registry::epochs(registration.history, Sees::Stored);
+    HistoryRing::of(registration, &stored, Reach::All).newest().ok().map(|keys| keys.record_key())
+}
+
+/// The key that the history's row is signed with.
+pub fn key_of(registration: &Registration) -> Result<Key, KeyFault> {
+    let stored = registry::epochs(registration.history, Sees::Stored);
+    match stored.iter().find(|epoch| epoch.number == registration.epoch).and_then(named) {
+        Some((id, _)) => key::by_id(&id),
+        None => key::current(),
     }
 }
 
-/// The key of a history's records, if this server has the one that sealed it.
-pub fn record_key(registration: &Registration) -> Option<RecordKey> {
-    keys_of(registration, &registry::epochs(registration.history, Sees::Stored)).ok().map(|keys| keys.record_key())
+/// The key that this database's records are signed with, and its next histories: that of the newest epochs, whatever
+/// other databases have been rotated to; where nothing is attached yet, the server's.
+pub fn key_in_force() -> Result<Key, KeyFault> {
+    match newest_key_id(Sees::Stored) {
+        Some(id) => key::by_id(&id),
+        None => key::current(),
+    }
 }
 
-fn has_sealed(registration: &Registration) -> bool {
-    !server::in_recovery() && heads::of_history(registration.history).iter().any(|known| known.head.position > 0)
+/// Id of the key that an epoch names, whether or not its record is authentic.
+pub fn key_id_named(epoch: &StoredEpoch) -> Option<String> {
+    named(epoch).map(|(id, _)| id)
+}
+
+/// Id of the key that the newest epochs of this database's histories name: the one that its records are signed with.
+pub fn newest_key_id(sees: Sees) -> Option<String> {
+    let registrations = registry::registrations_as(sees);
+    let newest = registrations.iter().filter_map(|row| {
+        let stored = registry::epochs(row.history, sees);
+        named(stored.iter().find(|epoch| epoch.number == row.epoch)?)
+    });
+    newest.map(|(id, _)| id).max_by_key(|id| key::number(id))
 }
 
 fn altered(sentence: impl Into<String>) -> Alteration {
@@ -142,22 +157,17 @@ fn mac_mismatch(sentence: String, record: &impl std::fmt::Debug) -> Alteration {
     Alteration { sentence, expected: None, found: Some(content(record)) }
 }
 
-fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredEpoch], found: &mut Vec<Alteration>) {
-    let key = keys.record_key();
-    let expected = registration.expected_mac(&key);
-    if registration.mac != expected {
+fn check_macs(keys: &HistoryRing, registration: &Registration, epochs: &[StoredEpoch], found: &mut Vec<Alteration>) {
+    if keys.newest().is_ok_and(|keys| registration.mac != registration.expected_mac(&keys.record_key())) {
         let sentence = "the settings of this history in seal.history were changed outside pgseal".to_owned();
         found.push(mac_mismatch(sentence, registration));
     }
     if registration.is_attached() && (registration.detached_by.is_some() || registration.detach_mac.is_some()) {
         found.push(altered("the row of this history in seal.history has parts of a detachment that never was"));
     }
-    for epoch in epochs {
-        let expected = epoch.expected_mac(&key);
-        if epoch.mac != expected {
-            let sentence = format!("the record of epoch {} in seal.epoch was changed outside pgseal", epoch.number);
-            found.push(mac_mismatch(sentence, epoch));
-        }
+    for epoch in epochs.iter().filter(|epoch| !keys.is_possible(epoch)) {
+        let sentence = format!("the record of epoch {} in seal.epoch was changed outside pgseal", epoch.number);
+        found.push(mac_mismatch(sentence, epoch));
     }
 }
 
@@ -165,22 +175,21 @@ fn check_macs(keys: &HistoryKeys, registration: &Registration, epochs: &[StoredE
 fn readable(
     registration: &Registration,
     stored: Vec<StoredEpoch>,
-    keys: Option<&HistoryKeys>,
+    keys: &HistoryRing,
     found: &mut Vec<Alteration>,
 ) -> Vec<Epoch> {
-    let record_key = keys.map(HistoryKeys::record_key);
     let mut epochs = Vec::new();
     for row in stored {
-        let authentic = record_key.as_ref().is_none_or(|key| row.mac == row.expected_mac(key));
-        if !authentic {
+        if !keys.is_possible(&row) {
             continue;
         }
         match (u32::try_from(row.number), EpochRecord::parse(&row.record)) {
             (Ok(number), Ok(record)) => {
                 let digest = epoch::digest(&row.record);
-                let available = key::by_id(&record.key_id).is_ok();
-                let key = keys.filter(|_| available).map(|keys| keys.epoch_key(number, &digest));
-                epochs.push(Epoch { number: row.number, record, digest, key });
+                let keys = keys.of_key(&record.key_id).ok();
+                let keys =
+                    keys.map(|keys| EpochKeys { entries: keys.epoch_key(number, &digest), salts: keys.salt_key() });
+                epochs.push(Epoch { number: row.number, record, digest, keys });
             }
             _ => found.push(altered(format!("the record of epoch {} in seal.epoch cannot be read", row.number))),
         }

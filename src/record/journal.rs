@@ -11,6 +11,7 @@ use super::identity;
 use super::journaled;
 use super::live::LiveDefinition;
 use super::registry;
+use super::ring::{self, Ring};
 use super::tables::{self, Table};
 use crate::key;
 use crate::pg::error::Report;
@@ -24,6 +25,8 @@ use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey};
 use serde_json::Value;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 pub use queue::{
     Note, is_queued, note, obstacle, refuse_prepare, savepoint_released, savepoint_rolled_back, transaction_ended,
@@ -53,11 +56,15 @@ pub enum Act {
     Checkpoint,
     /// A history got a schedule of its own, or follows `pgseal.schedule` again.
     Schedule,
+    /// Another key was put in force.
+    Key,
+    /// A key that is not in force any more was given up.
+    Retire,
     /// A stream of evolving secrets began.
     Stream,
 }
 
-const ACTS: [Act; 14] = [
+const ACTS: [Act; 16] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -71,6 +78,8 @@ const ACTS: [Act; 14] = [
     Act::Clock,
     Act::Checkpoint,
     Act::Schedule,
+    Act::Key,
+    Act::Retire,
     Act::Stream,
 ];
 
@@ -90,6 +99,8 @@ impl Act {
             Act::Clock => "clock",
             Act::Checkpoint => "checkpoint",
             Act::Schedule => "schedule",
+            Act::Key => "key",
+            Act::Retire => "retire",
             Act::Stream => "stream",
         }
     }
@@ -143,12 +154,17 @@ impl Entry {
 
     /// Its mac, if it is the right one.
     pub fn authentic_mac(&self) -> Option<Mac> {
-        let key = key::by_id(&self.key_id).ok().filter(|_| !self.malformed)?.of_internal_chain(JOURNAL);
+        let key = key::of_internal_chain(&self.key_id, JOURNAL).ok().filter(|_| !self.malformed)?;
         Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
     }
 
     pub fn is_authentic(&self) -> bool {
         self.authentic_mac().is_some()
+    }
+
+    /// Its mac as it stands there, right or not.
+    pub fn stored_mac(&self) -> Option<Mac> {
+        self.mac.as_slice().try_into().ok()
     }
 
     pub fn details(&self) -> Value {
@@ -176,15 +192,64 @@ pub fn stored(sees: Sees) -> Vec<Entry> {
     found
 }
 
-/// Everything authentic in the order in which it was done, what this transaction did last.
+/// How a stored entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Authentic,
+    /// An authentic entry names its key, which is not at hand.
+    Unjudged,
+    /// Changed or forged.
+    False,
+}
+
+/// All stored entries, by chain and position, each with its standing, and the keys that they name.
+pub fn judged(sees: Sees) -> (Vec<(Entry, Standing)>, Ring) {
+    let entries = stored(sees);
+    let authentic: Vec<bool> = entries
+        .iter()
+        .map(|entry| {
+            server::check_for_interrupts();
+            entry.is_authentic()
+        })
+        .collect();
+    let mut proven: Vec<&Entry> =
+        entries.iter().zip(&authentic).filter(|(_, is)| **is).map(|(entry, _)| entry).collect();
+    proven.sort_by(|a, b| in_time(a, b));
+    let ring = ring::of(proven);
+    let mut out_of_reach: BTreeMap<String, bool> = BTreeMap::new();
+    let mut judged = Vec::with_capacity(entries.len());
+    for (entry, is_authentic) in entries.into_iter().zip(authentic) {
+        let standing = match is_authentic {
+            true => Standing::Authentic,
+            false if entry.malformed => Standing::False,
+            false => {
+                let id = &entry.key_id;
+                let is_out = *out_of_reach.entry(id.clone()).or_insert_with(|| ring::is_out_of_reach(&ring, id));
+                if is_out { Standing::Unjudged } else { Standing::False }
+            }
+        };
+        judged.push((entry, standing));
+    }
+    (judged, ring)
+}
+
+fn in_time(a: &Entry, b: &Entry) -> Ordering {
+    (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position))
+}
+
+/// Everything in the order in which it was done, but what is false; what this transaction did last. What cannot be
+/// judged counts: a key that is gone for a while does not undo what was done under it, and verification says so.
 pub fn acts(sees: Sees) -> Vec<Entry> {
-    let mut acts = stored(sees);
-    acts.retain(|entry| {
-        server::check_for_interrupts();
-        entry.is_authentic()
-    });
+    let (judged, _) = judged(sees);
+    acts_among(judged, sees)
+}
+
+/// The same of entries that were judged already.
+pub fn acts_among(judged: Vec<(Entry, Standing)>, sees: Sees) -> Vec<Entry> {
+    let mut acts: Vec<Entry> =
+        judged.into_iter().filter(|(_, standing)| *standing != Standing::False).map(|(entry, _)| entry).collect();
     leave_out_what_was_brought_over(&mut acts, sees);
-    acts.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
+    acts.sort_by(in_time);
     acts.extend(queue::queued());
     acts
 }
@@ -193,7 +258,7 @@ pub fn acts(sees: Sees) -> Vec<Entry> {
 pub fn unproven(sees: Sees) -> Vec<Entry> {
     let mut found = stored(sees);
     found.retain(|entry| !entry.is_authentic());
-    found.sort_by(|a, b| (a.at, &a.chain, a.position).cmp(&(b.at, &b.chain, b.position)));
+    found.sort_by(in_time);
     found
 }
 

@@ -83,13 +83,14 @@ pub fn attach_details(registration: &Registration, definition: &LiveDefinition, 
 }
 
 /// Details of a new epoch.
-pub fn epoch_details(stored: &StoredEpoch, tenant_column: Option<&str>) -> Value {
+pub fn epoch_details(stored: &StoredEpoch, tenant_column: Option<&str>, key_source: Option<&str>) -> Value {
     let record: Value = serde_json::from_str(&stored.record).unwrap_or(Value::Null);
     json!({
         "epoch": stored.number,
         "digest": hex::encode(epoch::digest(&stored.record)),
         "tenant_column": tenant_column,
         "record": record,
+        "key_source": key_source,
     })
 }
 
@@ -153,7 +154,7 @@ impl Journaled {
                 self.scheduled_run = details["started"].as_i64().or(self.scheduled_run);
             }
             // The rest is of the whole database, see `Overall`.
-            Act::Verify | Act::Clock | Act::Stream => {}
+            Act::Verify | Act::Clock | Act::Key | Act::Retire | Act::Stream => {}
         }
     }
 

@@ -72,6 +72,8 @@ fn is_administration(act: Act) -> bool {
         | Act::Release
         | Act::Clock
         | Act::Schedule
+        | Act::Key
+        | Act::Retire
         | Act::Stream => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }

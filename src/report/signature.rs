@@ -58,7 +58,7 @@ impl Format {
 /// Adds the last line to a text, whose lines all end.
 pub fn sign_text(body: String) -> String {
     match key::current() {
-        Ok(key) => sign(Format::Text, format!("{body}{TEXT_END}{}, ", key.id), key),
+        Ok(key) => sign(Format::Text, format!("{body}{TEXT_END}{}, ", key.id), &key),
         Err(_) => body + NO_KEY,
     }
 }
@@ -67,8 +67,8 @@ pub fn sign_text(body: String) -> String {
 pub fn sign_json(body: String) -> String {
     match key::current() {
         Ok(key) => {
-            let id = serde_json::Value::from(key.id);
-            sign(Format::Json, format!("{body}  \"key\": {id},\n  \"mac\": \""), key)
+            let id = serde_json::Value::from(key.id.as_str());
+            sign(Format::Json, format!("{body}  \"key\": {id},\n  \"mac\": \""), &key)
         }
         Err(_) => body + "  \"key\": null,\n  \"mac\": null\n}",
     }
@@ -80,7 +80,7 @@ fn sign(format: Format, body: String, key: &key::Key) -> String {
 }
 
 fn mac(format: Format, body: &str, key: &key::Key) -> Mac {
-    key.of_internal_chain(JOURNAL).mac(LABEL, JOURNAL, format.name().as_bytes(), &[Some(body.as_bytes())])
+    key.keys(JOURNAL).record_key().mac(LABEL, JOURNAL, format.name().as_bytes(), &[Some(body.as_bytes())])
 }
 
 /// What a mac says of a report that somebody kept.
@@ -111,8 +111,9 @@ impl Kept {
 
     pub fn authenticity(&self) -> Authenticity {
         let Some((body, key_id, mac)) = self.parts() else { return Authenticity::NoMac };
-        let Ok(key) = key::by_id(&key_id) else { return Authenticity::UnknownKey(key_id) };
-        let record_key = key.of_internal_chain(JOURNAL);
+        let Ok(record_key) = key::of_internal_chain(&key_id, JOURNAL) else {
+            return Authenticity::UnknownKey(key_id);
+        };
         let fields = [Some(body.as_bytes())];
         match record_key.verify(LABEL, JOURNAL, self.format.name().as_bytes(), &fields, &mac) {
             true => Authenticity::Authentic,

@@ -2,14 +2,14 @@
 
 use super::survey::Survey;
 use super::{closing, runner, session, witness};
-use crate::key;
+use crate::key::Key;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, spi, user, worker};
 use crate::record::anchor::{self, Anchor};
-use crate::record::{registry, tables};
+use crate::record::{definition, registry, tables};
 use crate::seal::heads::{self, Slot};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
@@ -130,8 +130,12 @@ fn anchor_changes() -> Outcome {
     if registrations.is_empty() {
         return Outcome::Nothing;
     }
-    if let Err(fault) = key::current() {
-        return Outcome::Trouble(fault.to_string());
+    let key = match definition::key_in_force() {
+        Ok(key) => key,
+        Err(fault) => return Outcome::Trouble(fault.to_string()),
+    };
+    if let Err(error) = key.follow() {
+        log_trouble(format!("the id of the key in force cannot be kept for the next start: {error}"));
     }
     spi::execute(SETTINGS);
     // Another worker of the same database, left over by a launcher that broke down.
@@ -168,7 +172,14 @@ fn anchor_changes() -> Outcome {
     let complete = slot.is_none_or(|slot| !slot.completed) || (newest.number + 1) % COMPLETE_EVERY == 0;
     let adopting_ends = was_adopting && !survey.heads.adopting;
     let is_late = newest.number > 0 && clock::now() - newest.at >= LONGEST_SILENCE;
-    Outcome::Made(Box::new(write(survey, &prefix, newest, complete, adopting_ends || is_late || closing::is_due())))
+    Outcome::Made(Box::new(write(
+        survey,
+        &prefix,
+        newest,
+        complete,
+        adopting_ends || is_late || closing::is_due(),
+        &key,
+    )))
 }
 
 /// Whether a transaction is open that was prepared before this place had its first anchor.
@@ -186,7 +197,7 @@ fn has_prepared_before(time: &str) -> bool {
 }
 
 /// `force`: also where no head changed.
-fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool, force: bool) -> Made {
+fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool, force: bool, key: &Key) -> Made {
     let mut made = Made { anchored: std::mem::take(&mut survey.anchored), pending: survey.pending, ..Made::default() };
     made.adopting = survey.heads.adopting;
     made.undiscovered = survey.undiscovered;
@@ -198,7 +209,6 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
     if complete {
         survey.heads.add_older(anchor::state(prefix, Sees::Stored));
     }
-    let Ok(key) = key::current() else { return made };
     let mut anchor = Anchor {
         chain: prefix.to_owned(),
         number: free_number(prefix, newest.number),
@@ -207,12 +217,12 @@ fn write(mut survey: Survey, prefix: &str, newest: NewestAnchor, complete: bool,
         heads: spi::jsonb_text(&survey.heads.to_json()),
         boot: clock::boot_id(),
         boot_time: clock::since_boot(),
-        key_id: key.id.to_owned(),
+        key_id: key.id.clone(),
         prev: newest.mac.to_vec(),
         mac: Vec::new(),
         malformed: false,
     };
-    anchor.mac = anchor.expected_mac(&key.of_internal_chain(ANCHORS)).to_vec();
+    anchor.mac = anchor.expected_mac(&key.keys(ANCHORS).record_key()).to_vec();
     user::with_rights_of(user::extension_owner(), || insert(&anchor));
     made.witness = witness::line_that_is_due(Some(&anchor));
     made.anchor = Some(anchor);

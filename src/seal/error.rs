@@ -15,6 +15,8 @@ pub enum SealError {
     NoKey { table: String, fault: KeyFault },
     #[error("the records of history \"{table}\" were changed outside pgseal")]
     Altered { table: String, sentence: String },
+    #[error("the records of history \"{table}\" were changed outside pgseal")]
+    OlderEpoch { table: String, chain: String, head: i32, known: i32 },
     #[error("the columns of history \"{table}\" are not those of its newest epoch")]
     ColumnsDiffer { table: String, detail: String },
     #[error("table \"{table}\" has no usable seal index")]
@@ -55,7 +57,10 @@ impl SealError {
             | SealError::LaterTrigger { .. }
             | SealError::WrongEvent { .. }
             | SealError::BadChainName { .. } => Counted::DefinitionErrors,
-            SealError::Altered { .. } | SealError::NoAnchors | SealError::ForeignRow { .. } => Counted::RecordErrors,
+            SealError::Altered { .. }
+            | SealError::OlderEpoch { .. }
+            | SealError::NoAnchors
+            | SealError::ForeignRow { .. } => Counted::RecordErrors,
             SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } | SealError::NoChain { .. } => {
                 Counted::CapacityErrors
             }
@@ -69,7 +74,10 @@ impl SealError {
             SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             SealError::NoChain { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             SealError::SuppliedSealColumn { .. } => ERRCODE_GENERATED_ALWAYS,
-            SealError::ForeignRow { .. } | SealError::Altered { .. } | SealError::NoAnchors => ERRCODE_DATA_CORRUPTED,
+            SealError::ForeignRow { .. }
+            | SealError::Altered { .. }
+            | SealError::OlderEpoch { .. }
+            | SealError::NoAnchors => ERRCODE_DATA_CORRUPTED,
             SealError::WrongEvent { .. } => ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             SealError::BadChainName { .. } => ERRCODE_INVALID_PARAMETER_VALUE,
             _ => ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -81,6 +89,9 @@ impl SealError {
             SealError::NotAttached { .. } => "Its trigger calls pgseal, but seal.history has no row for it.".into(),
             SealError::NoKey { fault, .. } => format!("{}.", fault.sentence()),
             SealError::Altered { sentence, .. } => format!("What was found: {sentence}."),
+            SealError::OlderEpoch { chain, head, known, .. } => {
+                format!("Chain {chain} has entries of epoch {head}, but seal.history knows only {known}.")
+            }
             SealError::ColumnsDiffer { detail, .. } => detail.clone(),
             SealError::NoIndex { .. } => "It needs a valid unique index on (seal_chain, seal_seq).".into(),
             SealError::LaterTrigger { .. } => "A later trigger could change or drop what was signed.".into(),
@@ -105,7 +116,7 @@ impl SealError {
         match self {
             SealError::NotAttached { table } => format!("Run: SELECT seal.attach({}), or drop the trigger.", literal(table)),
             SealError::NoKey { fault, .. } => fault.remedy(),
-            SealError::Altered { table, .. } => format!("Run: SELECT * FROM seal.findings(history => {}).", literal(table)),
+            SealError::Altered { table, .. } | SealError::OlderEpoch { table, .. } => format!("Run: SELECT * FROM seal.findings(history => {}).", literal(table)),
             SealError::ColumnsDiffer { table, .. } => format!("Run as the table's owner: SELECT seal.open_epoch({}).", literal(table)),
             SealError::NoIndex { table } => format!("Run: CREATE UNIQUE INDEX ON {table} (seal_chain, seal_seq)."),
             SealError::LaterTrigger { trigger, table } => {

@@ -7,11 +7,11 @@ use super::heads::Slot;
 use crate::pg::relation::{self, Relation};
 use crate::pg::server;
 use crate::record::columns::{self, Place, SealPlaces};
-use crate::record::definition::{Definition, Epoch};
+use crate::record::definition::{Definition, Epoch, EpochKeys};
 use crate::record::registry;
 use crate::settings;
 use crate::verify::entry::TenantColumn;
-use pgseal_chain::{EpochKey, HistoryId, SaltKey};
+use pgseal_chain::HistoryId;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,8 +27,7 @@ pub struct SealPlan {
     pub table: String,
     pub history: HistoryId,
     pub epoch: i32,
-    pub epoch_key: EpochKey,
-    pub salt_key: SaltKey,
+    pub keys: EpochKeys,
     pub document: DocumentPlan,
     pub tenant: Option<TenantColumn>,
     pub places: SealPlaces,
@@ -79,6 +78,12 @@ pub fn of(leaf: u32, trigger: u32) -> Result<Rc<SealPlan>, SealError> {
     Ok(plan)
 }
 
+/// The plan as the records are now, although the server has not said yet that they changed.
+pub fn renewed(leaf: u32, trigger: u32) -> Result<Rc<SealPlan>, SealError> {
+    forget(Some(leaf));
+    of(leaf, trigger)
+}
+
 impl SealPlan {
     fn make(leaf: u32, trigger: u32) -> Result<SealPlan, SealError> {
         let root = relation::root_of(leaf);
@@ -91,7 +96,7 @@ impl SealPlan {
         };
         let max_chains = registration.max_chains.and_then(|chains| u32::try_from(chains).ok());
         let history = registration.history;
-        let definition = Definition::load(registration);
+        let definition = Definition::to_seal(registration);
         if let Some(fault) = definition.key_fault.clone() {
             return Err(SealError::NoKey { table, fault });
         }
@@ -106,7 +111,7 @@ impl SealPlan {
         let epoch = definition.newest().ok_or_else(|| SealError::NotAttached { table: table.clone() })?;
         let document = sealable_document(&definition, epoch, &places, &table)?;
         let tenant = tenant_column(epoch, &places, &table)?;
-        let (Some(epoch_key), Some(salt_key)) = (epoch.key.clone(), definition.salt_key.clone()) else {
+        let Some(keys) = epoch.keys.clone() else {
             let fault = crate::key::by_id(&epoch.record.key_id).err().unwrap_or(crate::key::KeyFault::NotConfigured);
             return Err(SealError::NoKey { table, fault });
         };
@@ -116,8 +121,7 @@ impl SealPlan {
             catalog,
             history,
             epoch: epoch.number,
-            epoch_key,
-            salt_key,
+            keys,
             document,
             tenant,
             places: seal_places,

@@ -25,7 +25,11 @@ thread_local! {
 
 /// Seals the incoming row or ends the statement with an ERROR; never lets it through unsealed.
 pub fn seal(call: &TriggerCall<'_>) -> NewTuple {
-    let sealed = plan::of(call.relation(), call.function()).and_then(|plan| sealed(call, &plan));
+    let (leaf, function) = (call.relation(), call.function());
+    let sealed = plan::of(leaf, function).and_then(|plan| match sealed(call, &plan) {
+        Err(SealError::OlderEpoch { .. }) => sealed(call, &*plan::renewed(leaf, function)?),
+        result => result,
+    });
     sealed.unwrap_or_else(|error| error.refuse())
 }
 
@@ -47,6 +51,14 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
         return Err(SealError::SuppliedSealColumn { table: table(), column });
     }
     let turn = transaction::next_turn(plan)?;
+    if turn.head.epoch > plan.epoch {
+        return Err(SealError::OlderEpoch {
+            table: table(),
+            chain: turn.chain.to_string(),
+            head: turn.head.epoch,
+            known: plan.epoch,
+        });
+    }
     let position = turn.head.position + 1;
     let sealed_at = clock::now().max(turn.head.sealed_at).max(turn.anchor.at);
     let mac = SCRATCH.with_borrow_mut(|scratch| {
@@ -54,7 +66,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
         if let Err(malformed) = plan.document.write(row, &mut scratch.document) {
             unprintable(&plan.table, &malformed.to_string());
         }
-        let salt = plan.salt_key.salt(plan.history, turn.chain.as_bytes(), position);
+        let salt = plan.keys.salts.salt(plan.history, turn.chain.as_bytes(), position);
         let entry = Entry {
             history: plan.history,
             chain: turn.chain.as_bytes(),
@@ -66,7 +78,7 @@ fn sealed(call: &TriggerCall<'_>, plan: &SealPlan) -> Result<NewTuple, SealError
             prev: &turn.head.mac,
             document_digest: document_digest(salt, &scratch.document),
         };
-        entry.mac(&plan.epoch_key)
+        entry.mac(&plan.keys.entries)
     });
     let places = &plan.places;
     let tuple = call.with_cells(&[

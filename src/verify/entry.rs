@@ -3,9 +3,9 @@
 use crate::pg::row::Row;
 use crate::pg::value::ColumnType;
 use crate::record::columns::{Place, SealPlaces};
-use crate::record::definition::{Definition, Epoch};
+use crate::record::definition::{Definition, Epoch, EpochKeys};
 use crate::seal::document::{DocumentPlan, MissingColumn};
-use pgseal_chain::{Claim, Entry, EpochKey, HistoryId, Mac, SaltKey, verify_pair};
+use pgseal_chain::{Claim, Entry, HistoryId, Mac, verify_pair};
 
 /// The tenant column of a layout.
 pub struct TenantColumn {
@@ -42,7 +42,7 @@ struct UnknownColumn {
 
 struct EpochChecker {
     number: i32,
-    key: Option<EpochKey>,
+    keys: Option<EpochKeys>,
     document: Result<DocumentPlan, MissingColumn>,
     tenant: Option<Result<TenantColumn, MissingColumn>>,
     unknown: Vec<UnknownColumn>,
@@ -92,7 +92,6 @@ pub enum Judgement {
 /// Checks entries of one history in rows of one layout.
 pub struct EntryChecker {
     history: HistoryId,
-    salt_key: Option<SaltKey>,
     epochs: Vec<EpochChecker>,
     pub places: SealPlaces,
 }
@@ -101,7 +100,6 @@ impl EntryChecker {
     pub fn new(definition: &Definition, columns: &[Place], places: SealPlaces) -> EntryChecker {
         EntryChecker {
             history: definition.registration.history,
-            salt_key: definition.salt_key.clone(),
             epochs: definition.epochs.iter().map(|epoch| epoch_checker(definition, epoch, columns)).collect(),
             places,
         }
@@ -143,12 +141,12 @@ impl EntryChecker {
     }
 
     fn judge_under(&self, epoch: &EpochChecker, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Judgement {
-        let (Some(key), Some(salt_key)) = (&epoch.key, &self.salt_key) else { return Judgement::NoKey };
+        let Some(keys) = &epoch.keys else { return Judgement::NoKey };
         let has_tenant = match epoch.read(row, scratch) {
             Ok(has_tenant) => has_tenant,
             Err(judgement) => return judgement,
         };
-        if !self.claim(epoch, key, seal, scratch, has_tenant).verify(salt_key) {
+        if !self.claim(epoch, keys, seal, scratch, has_tenant).verify() {
             return Judgement::Altered;
         }
         match epoch.unknown_content(row) {
@@ -162,7 +160,7 @@ impl EntryChecker {
     pub fn prepare(&self, row: Row<'_>, waiting: &mut Waiting) -> bool {
         let Some(place) = self.epochs.iter().position(|epoch| epoch.number == waiting.seal.epoch) else { return false };
         let epoch = &self.epochs[place];
-        if epoch.key.is_none() || self.salt_key.is_none() {
+        if epoch.keys.is_none() {
             return false;
         }
         let Ok(has_tenant) = epoch.read(row, &mut waiting.scratch) else { return false };
@@ -173,29 +171,24 @@ impl EntryChecker {
 
     /// Whether rows that were prepared are authentic.
     pub fn judge_pair(&self, waiting: [&Waiting; 2]) -> [bool; 2] {
-        let (Some(salt_key), [Some(a), Some(b)]) = (&self.salt_key, waiting.map(|row| self.waiting_claim(row))) else {
-            return [false; 2];
-        };
-        verify_pair([a, b], salt_key)
+        let [Some(a), Some(b)] = waiting.map(|row| self.waiting_claim(row)) else { return [false; 2] };
+        verify_pair([a, b])
     }
 
     /// [`EntryChecker::judge_pair`] for a row that was left over.
     pub fn judge_single(&self, waiting: &Waiting) -> bool {
-        match (&self.salt_key, self.waiting_claim(waiting)) {
-            (Some(salt_key), Some(claim)) => claim.verify(salt_key),
-            _ => false,
-        }
+        self.waiting_claim(waiting).is_some_and(|claim| claim.verify())
     }
 
     fn waiting_claim<'a>(&'a self, waiting: &'a Waiting) -> Option<Claim<'a>> {
         let epoch = self.epochs.get(waiting.epoch)?;
-        Some(self.claim(epoch, epoch.key.as_ref()?, &waiting.seal, &waiting.scratch, waiting.has_tenant))
+        Some(self.claim(epoch, epoch.keys.as_ref()?, &waiting.seal, &waiting.scratch, waiting.has_tenant))
     }
 
     fn claim<'a>(
         &self,
         epoch: &EpochChecker,
-        key: &'a EpochKey,
+        keys: &'a EpochKeys,
         seal: &'a Seal,
         scratch: &'a Scratch,
         has_tenant: bool,
@@ -211,7 +204,7 @@ impl EntryChecker {
             prev: &seal.prev,
             document_digest: [0; 32],
         };
-        Claim { entry, document: &scratch.document, mac: seal.mac, key }
+        Claim { entry, document: &scratch.document, mac: seal.mac, key: &keys.entries, salt_key: &keys.salts }
     }
 }
 
@@ -254,7 +247,7 @@ fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> E
     });
     EpochChecker {
         number: epoch.number,
-        key: epoch.key.clone(),
+        keys: epoch.keys.clone(),
         document: DocumentPlan::of_epoch(definition, epoch, columns),
         tenant,
         unknown: unknown_columns(definition, epoch, columns),

@@ -2,18 +2,22 @@
 //!
 //! What is wrong with them concerns every history, since every verdict rests on them.
 
+mod unjudged;
 mod walk;
 
+use self::unjudged::Unjudged;
 use self::walk::{AnchorChain, Walk};
+use super::closings::{Closings, Facts};
 use super::locate::RowKey;
 use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
 use crate::record::checkpoint::{self, Checkpoint};
 use crate::record::identity::{content, in_anchors, origin};
-use crate::record::journal::{self, Entry};
+use crate::record::journal::{self, Entry, Standing};
 use crate::record::journaled::{self, Journaled};
 use crate::record::overall::{self, Overall};
+use crate::record::ring::Ring;
 use crate::record::runs;
 use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
@@ -47,6 +51,10 @@ pub struct Internal {
     /// What the journal says of each history.
     pub histories: BTreeMap<HistoryId, Journaled>,
     overall: Overall,
+    /// What each period left behind.
+    pub closings: Closings,
+    /// The keys that the journal knows.
+    ring: Ring,
     chains: BTreeMap<String, AnchorChain>,
     /// What journal entries name.
     named: NamedAnchors,
@@ -76,13 +84,23 @@ impl Internal {
     /// Reads and checks both under the active snapshot, with the checkpoint of this history.
     pub fn check(memory: &Memory, history: Option<HistoryId>, anchors: Anchors) -> Internal {
         let mut internal = Internal { here: memory.prefix.clone(), ..Internal::default() };
-        let acts = journal::acts(Sees::Snapshot);
+        let (entries, ring) = journal::judged(Sees::Snapshot);
+        internal.ring = ring;
+        let acts = journal::acts_among(entries.clone(), Sees::Snapshot);
         internal.overall = overall::of(&acts);
         internal.histories = journaled::histories(&acts);
         internal.read_checkpoint(history);
         internal.is_partial = anchors == Anchors::SinceCheckpoint && internal.checkpoint.is_some();
+        let is_known = |history| internal.histories.contains_key(&history);
+        internal.closings = Closings::judge(&Facts {
+            streams: &internal.overall.streams,
+            acts: &acts,
+            history,
+            is_known: &is_known,
+            here: internal.here.as_deref(),
+        });
+        internal.findings.extend(internal.closings.findings.iter().cloned());
         internal.read_anchors();
-        let entries = journal::stored(Sees::Snapshot);
         internal.check_journal(&entries, memory);
         internal.check_anchor_ends(memory);
         internal.check_histories();
@@ -241,7 +259,7 @@ impl Internal {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
             let seen = self.anchors_of_checkpoint().find(|(chain, _)| **chain == name).map(|(_, anchor)| anchor);
-            let mut walk = Walk::new(self.overall.anchor_cuts.get(&name).copied(), seen, self.is_partial);
+            let mut walk = Walk::new(&self.ring, self.overall.anchor_cuts.get(&name).copied(), seen, self.is_partial);
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| walk.step(anchor, &mut chain));
             if usable.is_none() {
                 let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
@@ -249,6 +267,7 @@ impl Internal {
                 return;
             }
             walk.end();
+            self.findings.extend(walk.unjudged.findings("anchors", &format!("anchors {name}")));
             self.regressions.extend(walk.regressed.iter().map(|((history, chain), (later, earlier))| {
                 let what = format!(
                     "an anchor had this chain at position {earlier}, a later one at {later}: its newest entries were removed and it went on without them"
@@ -271,6 +290,7 @@ impl Internal {
         if let (Some(prefix), Some(newest)) = (&memory.prefix, memory.anchor.filter(|newest| newest.number > 0)) {
             ends.push((prefix.clone(), newest.number, newest.mac));
         }
+        ends.extend(self.closings.anchor_end());
         ends.extend(self.anchors_of_checkpoint().map(|(chain, (number, mac))| (chain.clone(), number, mac)));
         let tops: Vec<(String, u64)> =
             self.chains.iter().filter_map(|(name, chain)| Some((name.clone(), chain.newest?.0))).collect();
@@ -290,14 +310,15 @@ impl Internal {
         }
     }
 
-    fn check_journal(&mut self, entries: &[Entry], memory: &Memory) {
+    fn check_journal(&mut self, entries: &[(Entry, Standing)], memory: &Memory) {
         if !journal::has_primary_key() {
             let sentence = "the primary key of seal.journal is gone: an entry could stand there twice";
             self.findings.push(Finding::new(Kind::ConfigurationAltered, sentence));
         }
-        for chain in entries.chunk_by(|a, b| a.chain == b.chain) {
+        for chain in entries.chunk_by(|(a, _), (b, _)| a.chain == b.chain) {
             self.check_journal_chain(chain);
         }
+        let entries: Vec<&Entry> = entries.iter().map(|(entry, _)| entry).collect();
         let tops = entries.iter().map(|entry| (entry.chain.as_bytes(), entry.position));
         let tops = tops.fold(BTreeMap::new(), |mut tops: BTreeMap<&[u8], u64>, (chain, position)| {
             let top = tops.entry(chain).or_default();
@@ -309,6 +330,7 @@ impl Internal {
             self.findings.push(journal_finding(Kind::Forged, &name, first, last, what));
         }
         let mut ends = self.anchored(anchor::JOURNAL);
+        ends.extend(self.closings.journal_ends());
         if let (Some(prefix), Some(known)) = (&memory.prefix, memory.journal.filter(|known| known.head.position > 0)) {
             ends.push((prefix.clone(), known.head.position, known.head.mac));
         }
@@ -320,7 +342,7 @@ impl Internal {
                 self.findings.push(journal_finding(Kind::Truncated, &name, top + 1, position, what));
             } else if of_chain()
                 .filter(|entry| entry.position == position)
-                .any(|entry| entry.authentic_mac().is_some_and(|other| other != mac))
+                .any(|entry| !entry.malformed && entry.stored_mac().is_some_and(|other| other != mac))
             {
                 let what = format!("entry {position} of the journal is not the one that was written");
                 self.findings.push(journal_finding(Kind::Modified, &name, position, position, what));
@@ -328,9 +350,10 @@ impl Internal {
         }
     }
 
-    fn check_journal_chain(&mut self, entries: &[Entry]) {
+    fn check_journal_chain(&mut self, entries: &[(Entry, Standing)]) {
         let mut last: (u64, Option<Mac>) = (0, Some(GENESIS));
-        for entry in entries {
+        let mut unjudged = Unjudged::default();
+        for (entry, standing) in entries {
             server::check_for_interrupts();
             let (name, position) = (&entry.chain, entry.position);
             if position > last.0 + 1 {
@@ -338,7 +361,7 @@ impl Internal {
                 self.findings.push(journal_finding(Kind::Missing, name, last.0 + 1, position - 1, what));
                 last.1 = None;
             }
-            let mac = entry.authentic_mac();
+            let mac = entry.stored_mac().filter(|_| *standing != Standing::False);
             if mac.is_none() || position == last.0 {
                 let what = format!("entry {position} of the journal was changed or is forged");
                 let finding = journal_finding(Kind::Modified, name, position, position, what);
@@ -346,11 +369,15 @@ impl Internal {
             } else if last.1.is_some_and(|previous| entry.prev != previous) {
                 let what = format!("entry {position} of the journal does not follow the one before it");
                 self.findings.push(journal_finding(Kind::WrongPredecessor, name, position, position, what));
+            } else if *standing == Standing::Unjudged {
+                unjudged.add(&entry.key_id, position);
             } else {
                 self.named.add(name.as_bytes(), entry.anchor, entry.at);
             }
             last = (position, mac);
         }
+        let chain = entries.first().map_or("", |(entry, _)| &entry.chain);
+        self.findings.extend(unjudged.findings("entries", &format!("journal {chain}")));
     }
 }
 

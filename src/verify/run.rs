@@ -110,13 +110,14 @@ fn examine(
 ) -> Option<Outcome> {
     let history = registration.history;
     let mut definition = Definition::load_as(registration.clone(), Sees::Snapshot);
-    // Without the key nothing of it can be judged.
-    let internal = match definition.key_fault {
-        None => Internal::check(&outside.memory, Some(history), anchors),
-        Some(_) => Internal::default(),
+    // Without any key nothing of it can be judged.
+    let has_key = definition.key_fault.is_none() || definition.epochs.iter().any(|epoch| epoch.keys.is_some());
+    let internal = match has_key {
+        true => Internal::check(&outside.memory, Some(history), anchors),
+        false => Internal::default(),
     };
     let journaled = internal.histories.get(&history);
-    if definition.key_fault.is_none() && definition.alterations.is_empty() {
+    if has_key && definition.alterations.is_empty() {
         definition.compare(journaled);
     }
     let attributes = relation::attributes_of(registration.relation);
@@ -162,10 +163,16 @@ fn examine(
         findings.push(Finding::new(Kind::UnknownKey, format!("the records of this history cannot be judged: {fault}")));
     }
     if reading.complete {
+        findings.append(internal.closings.dated_back(table, &read.heads).into_iter().collect());
+    }
+    findings.append(internal.closings.young_cuts(&reading.cuts).into_iter().collect());
+    if reading.complete {
         findings.append(reading.generated(read.condition.as_deref()));
     }
     let grounds = basis::Grounds { audited: audited.as_ref(), tails: &read.tails, rest: rest.as_ref(), had_checkpoint };
-    let basis = basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
+    let basis = basis::text(&grounds, ask, journaled)
+        + &internal.closings.basis()
+        + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
     let name = |chain: &Vec<u8>| String::from_utf8_lossy(chain).into_owned();
     Some(Outcome {
         nodes: outcome::count_nodes(audited.as_ref()),

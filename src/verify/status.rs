@@ -2,12 +2,12 @@
 
 use super::{configuration, worker};
 use crate::heartbeat::runs::{self, Recorded};
-use crate::key;
+use crate::key::{self, evolution};
 use crate::pg::attributes::Attribute;
 use crate::pg::relation::{self, Relation};
 use crate::pg::snapshot::Sees;
-use crate::pg::{spi, user};
-use crate::record::definition::Definition;
+use crate::pg::{shared_memory, spi, user};
+use crate::record::definition::{self, Definition};
 use crate::record::live::LiveDefinition;
 use crate::record::registry::{self, Registration};
 use crate::record::{columns, journaled};
@@ -80,12 +80,16 @@ fn line(registration: Registration, recorded: Recorded, journaled: Option<&LiveD
         attributes.iter().flatten().filter(|column| column.generated).map(|column| column.name.clone()).collect();
     let worker = worker::state();
     let trouble = worker.fix.is_some().then(|| worker.sentence.clone());
+    let trouble = trouble.or_else(|| closing_trouble().map(|trouble| format!("periods cannot be closed: {trouble}")));
     StatusLine {
         problem: problem(&definition, attributes.as_deref(), journaled).or(trouble),
         chains: known.iter().filter(|chain| chain.head.position > 0).count() as i64,
         entries: known.iter().map(|chain| chain.head.position as i64).sum(),
         key_id: definition.newest().map(|epoch| epoch.record.key_id.clone()),
-        key_fingerprint: key::current().ok().map(key::fingerprint),
+        key_fingerprint: definition
+            .newest()
+            .and_then(|epoch| key::held(&epoch.record.key_id))
+            .map(|key| key.fingerprint()),
         epoch,
         window_months,
         last_anchor: newest_anchor::slot()
@@ -129,6 +133,7 @@ pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
         let mut lines =
             vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness(), scheduled()];
+        lines.extend(evolution_line());
         lines.extend(roles());
         lines.extend(problems());
         lines
@@ -149,17 +154,41 @@ fn preload() -> SetupLine {
 }
 
 fn key_line() -> SetupLine {
-    match key::current() {
-        Ok(found) if found.source == "pgseal.key" => wrong(
+    let source = key::source().unwrap_or_default();
+    match definition::key_in_force() {
+        Ok(found) if source == "pgseal.key" => wrong(
             "key",
-            format!("key {} with fingerprint {} stands in the configuration file", found.id, key::fingerprint(found)),
+            format!("key {} with fingerprint {} stands in the configuration file", found.id, found.fingerprint()),
             "for more than a trial, move it into a file of mode 0600 and set pgseal.key_file instead of pgseal.key",
         ),
-        Ok(found) => {
-            fine("key", format!("key {} with fingerprint {} from {}", found.id, key::fingerprint(found), found.source))
-        }
+        Ok(found) => fine("key", format!("key {} with fingerprint {} from {source}", found.id, found.fingerprint())),
         Err(fault) => wrong("key", fault.to_string(), fault.remedy()),
     }
+}
+
+/// Whether periods are closed; nothing where there are none.
+fn evolution_line() -> Option<SetupLine> {
+    let kind = evolution::kind()?;
+    let line = match evolution::load() {
+        Err(fault) => wrong("key evolution", fault.to_string(), fault.remedy()),
+        Ok(state) => match closing_trouble() {
+            None => {
+                let name = kind.name(state.period);
+                fine("key evolution", format!("periods of a {} are closed; {name} is in force", kind.as_str()))
+            }
+            Some(trouble) => wrong("key evolution", trouble, "see the server's log, and docs/forward-security.md"),
+        },
+    };
+    Some(line)
+}
+
+/// Why this database's periods cannot be closed.
+fn closing_trouble() -> Option<String> {
+    evolution::kind()?;
+    let of_launcher = shared_memory::read_launcher().closing_trouble.get();
+    let slot = newest_anchor::slot().map(|slot| slot.closing);
+    let of_database = slot.map(|slot| slot.trouble.get()).unwrap_or_default();
+    [of_database, of_launcher].into_iter().find(|trouble| !trouble.is_empty())
 }
 
 fn chain_name() -> SetupLine {

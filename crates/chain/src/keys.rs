@@ -93,6 +93,11 @@ impl Secret {
         &self.0
     }
 
+    /// Hands the raw bytes to whoever keeps them for other processes; nobody else has a use for them.
+    pub fn expose<R>(&self, keep: impl FnOnce(&[u8]) -> R) -> R {
+        keep(&self.0)
+    }
+
     /// Eight bytes by which people can tell two secrets apart without learning anything of them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {

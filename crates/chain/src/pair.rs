@@ -22,25 +22,27 @@ pub struct Claim<'a> {
     pub mac: Mac,
     /// The key of the entry's epoch.
     pub key: &'a EpochKey,
+    /// The key from which the document's salt comes.
+    pub salt_key: &'a SaltKey,
 }
 
 impl Claim<'_> {
     /// Whether the mac is the signature of the entry with this document, as [`Entry::verify`] judges it.
     #[must_use]
-    pub fn verify(&self, salt_key: &SaltKey) -> bool {
-        let salt = salt_key.salt(self.entry.history, self.entry.chain, self.entry.position);
+    pub fn verify(&self) -> bool {
+        let salt = self.salt_key.salt(self.entry.history, self.entry.chain, self.entry.position);
         Entry { document_digest: document_digest(salt, self.document), ..self.entry }.verify(self.key, &self.mac)
     }
 }
 
 /// [`Claim::verify`] for two, in less time than one after the other.
 #[must_use]
-pub fn verify_pair(claims: [Claim<'_>; 2], salt_key: &SaltKey) -> [bool; 2] {
-    pair(&claims, salt_key).unwrap_or_else(|| claims.map(|claim| claim.verify(salt_key)))
+pub fn verify_pair(claims: [Claim<'_>; 2]) -> [bool; 2] {
+    pair(&claims).unwrap_or_else(|| claims.map(|claim| claim.verify()))
 }
 
 /// `None` where a name is too long to be worth it, or cannot have been signed.
-fn pair(claims: &[Claim<'_>; 2], salt_key: &SaltKey) -> Option<[bool; 2]> {
+fn pair(claims: &[Claim<'_>; 2]) -> Option<[bool; 2]> {
     let [a, b] = claims;
     if !a.entry.is_signable() || !b.entry.is_signable() {
         return None;
@@ -52,7 +54,7 @@ fn pair(claims: &[Claim<'_>; 2], salt_key: &SaltKey) -> Option<[bool; 2]> {
         message.put(&claim.entry.position.to_be_bytes());
         message.end()?;
     }
-    let salts = hmac_pair([salt_key.midstates(); 2], &messages);
+    let salts = hmac_pair([a.salt_key.midstates(), b.salt_key.midstates()], &messages);
     let mut digests = [message::INITIAL; 2];
     let [x, y] = [Message::of(&salts[0], a.document)?, Message::of(&salts[1], b.document)?];
     alternate(&mut digests, [&x, &y]);

@@ -78,7 +78,7 @@ pub fn begin_stream(at: i64) -> Result<State, EvolutionFault> {
 
 /// A new stream, from the root of the key in force, which is fetched and wiped again.
 pub fn draw_stream(kind: PeriodKind, at: i64) -> Result<State, EvolutionFault> {
-    let key_id = super::current().map_err(EvolutionFault::NoRoot)?.id.to_owned();
+    let key_id = super::current().map_err(EvolutionFault::NoRoot)?.id;
     let root = root(&key_id).map_err(EvolutionFault::NoRoot)?;
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the operating system gives random bytes");

@@ -12,7 +12,7 @@ mod standing;
 mod stream;
 mod writing;
 
-pub use content::{Content, Pin};
+pub use content::Content;
 pub use stream::JournaledStream;
 pub use writing::{LATE, Written, write_period, write_rotation};
 

@@ -13,7 +13,7 @@ use crate::record::registry::Registration;
 use crate::seal::newest_anchor;
 use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{ClosingKind, HistoryId, HistoryKeys, JOURNAL, Period, RecordKey};
+use pgseal_chain::{ClosingKind, HistoryId, JOURNAL, Period, RecordKey};
 use std::collections::BTreeMap;
 
 /// What the writing of a period's records came to.
@@ -178,7 +178,7 @@ pub fn write_rotation(ends: &Key) {
 
 /// The key that authenticates records of a subject under a key of the server.
 fn record_key(key: &Key, subject: HistoryId) -> RecordKey {
-    HistoryKeys::derive(&key.secret, subject).record_key()
+    key.keys(subject).record_key()
 }
 
 /// The period that comes after what a record closes.

@@ -1,12 +1,13 @@
 //! What this transaction did and has not committed: queued, and written right before the commit.
 
 use super::{Act, Entry, head, lock, table};
-use crate::key::{self, KeyFault};
+use crate::key::{self, Key, KeyFault};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::settings::PinnedPath;
 use crate::pg::shared_memory::{self, DatabaseSlot};
 use crate::pg::transaction::Level;
 use crate::pg::{clock, server, snapshot, spi, transaction, user};
+use crate::record::definition;
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
@@ -48,7 +49,9 @@ thread_local! {
 /// Queues an entry; it is written when the transaction commits, and with it. Raises where that could
 /// not be: without a key, or when the transaction is already ending.
 pub fn note(note: Note) {
-    key::current().or_raise();
+    if let Some(fault) = obstacle() {
+        Report::from(fault).raise();
+    }
     let who = spi::value(spi::execute("SELECT pg_catalog.session_user()")).unwrap_or_default();
     let level = transaction::level();
     let closed = QUEUE.with_borrow_mut(|queue| {
@@ -69,7 +72,7 @@ pub fn note(note: Note) {
 
 /// Why nothing can be journaled now.
 pub fn obstacle() -> Option<KeyFault> {
-    key::current().err()
+    definition::key_in_force().err()
 }
 
 /// What this transaction did and has not committed, as entries without place and mac.
@@ -125,8 +128,8 @@ pub fn write_queued() {
 
 fn write(notes: Vec<Queued>) {
     let prefix = plan::chain_prefix().or_raise();
-    let key = key::current().or_raise();
-    let record_key = key.of_internal_chain(JOURNAL);
+    let key = signing_key(&notes).or_raise();
+    let record_key = key::of_internal_chain(&key.id, JOURNAL).or_raise();
     lock(true);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let Some((slot, mut head)) = head(&prefix) else {
@@ -151,7 +154,7 @@ fn write(notes: Vec<Queued>) {
                 sentence: note.sentence,
                 details: spi::jsonb_text(&note.details),
                 anchor: newest.number,
-                key_id: key.id.to_owned(),
+                key_id: key.id.clone(),
                 prev: head.mac.to_vec(),
                 mac: Vec::new(),
                 malformed: false,
@@ -163,6 +166,18 @@ fn write(notes: Vec<Queued>) {
         }
     });
     QUEUE.with_borrow_mut(|queue| queue.written = Some((slot, head)));
+}
+
+/// A rotation is journaled with the key from before, so that this key vouches for the next one.
+fn signing_key(notes: &[Queued]) -> Result<Key, KeyFault> {
+    let before = notes
+        .iter()
+        .filter(|queued| queued.note.act == Act::Key)
+        .find_map(|queued| queued.note.details["before"].as_str());
+    match before {
+        Some(id) => key::by_id(id),
+        None => definition::key_in_force(),
+    }
 }
 
 /// The first position above this one where no row stands; one that stands there is a forgery, which

@@ -1,8 +1,10 @@
 //! The walk over one chain of anchors, from the newest down: where it stands, and what is wrong with it.
 
+use super::unjudged::Unjudged;
 use crate::record::anchor::{Anchor, Heads};
 use crate::record::cut::Cut;
 use crate::record::identity::content;
+use crate::record::ring::{self, Ring};
 use pgseal_chain::{GENESIS, Mac};
 use std::collections::BTreeMap;
 
@@ -17,7 +19,11 @@ pub(super) struct AnchorChain {
 
 /// Anchors of a chain from the newest down.
 #[derive(Default)]
-pub(super) struct Walk {
+pub(super) struct Walk<'a> {
+    ring: Option<&'a Ring>,
+    /// Keys that anchors name, and whether their anchors cannot be judged.
+    out_of_reach: BTreeMap<String, bool>,
+    pub(super) unjudged: Unjudged,
     /// Where the anchors above have each chain.
     later: Heads,
     /// By history and chain: where the anchors above have it, and where one below had it higher.
@@ -36,9 +42,23 @@ pub(super) struct Walk {
     pub(super) faults: Vec<(u64, u64, String, Option<String>)>,
 }
 
-impl Walk {
-    pub(super) fn new(cut: Option<Cut>, seen: Option<(u64, Mac)>, is_partial: bool) -> Walk {
-        Walk { cut, seen, is_partial, ..Walk::default() }
+impl<'a> Walk<'a> {
+    pub(super) fn new(ring: &'a Ring, cut: Option<Cut>, seen: Option<(u64, Mac)>, is_partial: bool) -> Walk<'a> {
+        Walk { ring: Some(ring), cut, seen, is_partial, ..Walk::default() }
+    }
+
+    /// Its mac, if it is right, or cannot be judged.
+    fn possible_mac(&mut self, anchor: &Anchor) -> Option<Mac> {
+        if let Some(mac) = anchor.authentic_mac() {
+            return Some(mac);
+        }
+        let ring = self.ring.filter(|_| !anchor.malformed)?;
+        let id = &anchor.key_id;
+        let is_out = *self.out_of_reach.entry(id.clone()).or_insert_with(|| ring::is_out_of_reach(ring, id));
+        if is_out {
+            self.unjudged.add(id, anchor.number);
+        }
+        anchor.mac.as_slice().try_into().ok().filter(|_| is_out)
     }
 
     /// Whether there is more to check.
@@ -48,7 +68,7 @@ impl Walk {
             self.fault_if(true, number, number, "stands in the table although it was pruned");
             return true;
         }
-        let mac = anchor.authentic_mac();
+        let mac = self.possible_mac(&anchor);
         if let Some((above, prev, at)) = self.above {
             self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
             let follows = prev.is_none() || mac.is_none() || above != number + 1 || prev == mac;

@@ -1,0 +1,82 @@
+//! The ring: which keys this database's records were ever sealed with, as its journal says.
+
+use super::epoch::EpochRecord;
+use super::journal::{Act, Entry};
+use crate::key;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// One key as the journal has it. Never the key itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    pub fingerprint: String,
+    /// The setting that it came from when it was put in force.
+    pub source: Option<String>,
+    /// When it was put in force, µs since 2000-01-01 UTC.
+    pub created: i64,
+    /// When it was given up, likewise.
+    pub retired: Option<i64>,
+}
+
+/// By id.
+pub type Ring = BTreeMap<String, KnownKey>;
+
+/// What these entries say; they come in their order.
+pub fn of<'a>(acts: impl IntoIterator<Item = &'a Entry>) -> Ring {
+    let mut ring = Ring::new();
+    for act in acts {
+        apply(&mut ring, act);
+    }
+    ring
+}
+
+fn apply(ring: &mut Ring, act: &Entry) {
+    let details = match Act::of_kind(&act.kind) {
+        Some(Act::Epoch | Act::Key | Act::Retire) => act.details(),
+        _ => return,
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match Act::of_kind(&act.kind) {
+        Some(Act::Epoch) => {
+            if let Ok(record) = EpochRecord::parse(&details["record"].to_string()) {
+                let source = text(&details["key_source"]);
+                let known = KnownKey { fingerprint: record.fingerprint, source, created: act.at, retired: None };
+                ring.entry(record.key_id).or_insert(known);
+            }
+        }
+        Some(Act::Key) => {
+            for (id, fingerprint) in details["ring"].as_object().into_iter().flatten() {
+                let known = KnownKey {
+                    fingerprint: text(fingerprint).unwrap_or_default(),
+                    source: None,
+                    created: act.at,
+                    retired: None,
+                };
+                ring.entry(id.clone()).or_insert(known);
+            }
+            if let (Some(id), Some(fingerprint)) = (text(&details["id"]), text(&details["fingerprint"])) {
+                let known = KnownKey { fingerprint, source: text(&details["source"]), created: act.at, retired: None };
+                ring.insert(id, known);
+            }
+        }
+        Some(Act::Retire) => {
+            if let Some(known) = text(&details["id"]).and_then(|id| ring.get_mut(&id)) {
+                known.retired = Some(act.at);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Details of a rotation. It names the keys of before again, so that a journal of which the oldest key is gone still
+/// knows them.
+pub fn key_details(id: &str, fingerprint: &str, before: &str, ring: &Ring) -> Value {
+    let ring: BTreeMap<&String, &String> = ring.iter().map(|(id, known)| (id, &known.fingerprint)).collect();
+    json!({"id": id, "fingerprint": fingerprint, "source": key::source(), "before": before, "ring": ring})
+}
+
+/// Whether a record under the key of this id cannot be judged: the ring has it, and this server does not.
+pub fn is_out_of_reach(ring: &Ring, id: &str) -> bool {
+    let Some(known) = ring.get(id) else { return false };
+    key::by_id(id).map_or(true, |key| key.fingerprint() != known.fingerprint)
+}
