@@ -176,7 +176,7 @@ impl<'a> Order<'a> {
             (kind, Some(reached)) => {
                 self.flaw_if(reached.period.kind != period.kind, number, "has periods of another length");
                 self.flaw_if(reached.place != step.place, number, "was written in another place than its stream");
-                self.contiguous(number, kind, reached, period);
+                self.contiguous(number, kind, reached, period, follows);
             }
         }
         if step.kind != ClosingKind::Rotation {
@@ -184,9 +184,10 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn contiguous(&mut self, number: u64, kind: ClosingKind, reached: Reached<'_>, period: Period) {
+    /// Where a record is missing, which periods it was of is not known.
+    fn contiguous(&mut self, number: u64, kind: ClosingKind, reached: Reached<'_>, period: Period, follows: bool) {
         let next = reached.next();
-        if period.number > next {
+        if period.number > next && follows {
             let gap = period_names(period.kind, next, period.number - 1);
             self.flaw(number, number, &format!("comes after a gap: {gap} was not closed, or its closing was removed"));
         } else if period.number < next && kind == ClosingKind::Closing {
