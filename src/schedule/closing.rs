@@ -27,10 +27,16 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How often what clock and machine say is remembered, µs.
 const REMEMBER_EVERY: i64 = 3_600_000_000;
 
+/// What is in the way, and what to do about it.
+type Trouble = Option<(String, String)>;
+
 /// What the launcher does about periods.
 #[derive(Default)]
 pub struct Periods {
     not_before: Option<Instant>,
+    /// When a stream was last tried to be begun, and what was in the way.
+    stream_tried: Option<Instant>,
+    stream_fault: Trouble,
 }
 
 impl Periods {
@@ -44,7 +50,7 @@ impl Periods {
         {
             return wait;
         }
-        let (trouble, wait) = match work(visit) {
+        let (trouble, wait) = match self.work(visit) {
             Ok((wait, waiting)) => (waiting, wait),
             Err(fault) => (Some((fault.to_string(), fault.remedy())), LONGEST_SLEEP),
         };
@@ -53,50 +59,67 @@ impl Periods {
         note(trouble);
         wait
     }
-}
 
-/// What is in the way, and what to do about it.
-type Trouble = Option<(String, String)>;
+    /// Begins a stream where a database can only go on with a new one; what is in the way is told, and keeps the
+    /// others from nothing.
+    fn begin_stream(&mut self, state: &mut State, at: i64) -> Trouble {
+        let is_needed = shared_memory::read(|_, databases| {
+            databases.iter().any(|slot| slot.database != 0 && slot.closing.needs_stream)
+        });
+        if !is_needed {
+            self.stream_tried = None;
+            return None;
+        }
+        if self.stream_tried.is_none_or(|at| at.elapsed() >= LONGEST_SLEEP) {
+            self.stream_tried = Some(Instant::now());
+            match evolution::begin_stream(at) {
+                Ok(begun) => {
+                    *state = begun;
+                    log_stream(state);
+                    forget_streams(state);
+                    return None;
+                }
+                Err(fault) => self.stream_fault = Some((fault.to_string(), fault.remedy())),
+            }
+        }
+        self.stream_fault.clone()
+    }
 
-fn work(mut visit: impl FnMut(u32)) -> Result<(Duration, Trouble), EvolutionFault> {
-    let mut state = evolution::load()?;
-    let now = evolution::now();
-    if let Some(accepted) = accepted(&state.seen, &now) {
-        state.seen = accepted;
-    }
-    let believed = state.seen.believe(&now);
-    if shared_memory::read(|_, databases| databases.iter().any(|slot| slot.database != 0 && slot.closing.needs_stream))
-    {
-        state = evolution::begin_stream(believed.time)?;
-        log_stream(&state);
-        forget_streams(&state);
-    }
-    let kind = state.stream.kind;
-    if kind.period(believed.time) > state.period {
-        shared_memory::write(|Shared { launcher, .. }| launcher.closing = state.period + 1);
-        let done = close_everywhere(&state, &mut visit);
-        if worker::is_to_end() {
+    fn work(&mut self, mut visit: impl FnMut(u32)) -> Result<(Duration, Trouble), EvolutionFault> {
+        let mut state = evolution::load()?;
+        let now = evolution::now();
+        if let Some(accepted) = accepted(&state.seen, &now) {
+            state.seen = accepted;
+        }
+        let believed = state.seen.believe(&now);
+        let without_stream = self.begin_stream(&mut state, believed.time);
+        let kind = state.stream.kind;
+        if kind.period(believed.time) > state.period {
+            shared_memory::write(|Shared { launcher, .. }| launcher.closing = state.period + 1);
+            let done = close_everywhere(&state, &mut visit);
+            if worker::is_to_end() {
+                return Ok((Duration::ZERO, None));
+            }
+            if !done {
+                let what = format!("period {} has ended, but is not closed in every database", kind.name(state.period));
+                let fix = "See SELECT item, problem, fix FROM seal.check_setup() WHERE NOT ok, in each database.";
+                return Ok((RETRY, Some((what, fix.to_owned()))));
+            }
+            evolution::store(&state.next(believed.seen))?;
+            shared_memory::write(|Shared { launcher, .. }| launcher.closing = 0);
             return Ok((Duration::ZERO, None));
         }
-        if !done {
-            let what = format!("period {} has ended, but is not closed in every database", kind.name(state.period));
-            let fix = "See SELECT item, problem, fix FROM seal.check_setup() WHERE NOT ok, in each database.";
-            return Ok((RETRY, Some((what, fix.to_owned()))));
+        if believed.seen.boot != state.seen.boot || (believed.seen.at - state.seen.at).abs() >= REMEMBER_EVERY {
+            evolution::store(&State { seen: believed.seen.clone(), ..state.clone() })?;
         }
-        evolution::store(&state.next(believed.seen))?;
-        shared_memory::write(|Shared { launcher, .. }| launcher.closing = 0);
-        return Ok((Duration::ZERO, None));
+        let left = u64::try_from(kind.start(state.period + 1) - believed.time).unwrap_or(0);
+        let trouble = believed.disagrees.map(|off| {
+            let what =
+                format!("the clock is off by {} s from what the machine counted, which is followed", off / 1_000_000);
+            (what, "If the clock is right, run: SELECT seal.accept_clock('reason').".to_owned())
+        });
+        Ok((Duration::from_micros(left).clamp(Duration::from_millis(50), LONGEST_SLEEP), without_stream.or(trouble)))
     }
-    if believed.seen.boot != state.seen.boot || (believed.seen.at - state.seen.at).abs() >= REMEMBER_EVERY {
-        evolution::store(&State { seen: believed.seen.clone(), ..state.clone() })?;
-    }
-    let left = u64::try_from(kind.start(state.period + 1) - believed.time).unwrap_or(0);
-    let trouble = believed.disagrees.map(|off| {
-        let what =
-            format!("the clock is off by {} s from what the machine counted, which is followed", off / 1_000_000);
-        (what, "If the clock is right, run: SELECT seal.accept_clock('reason').".to_owned())
-    });
-    Ok((Duration::from_micros(left).clamp(Duration::from_millis(50), LONGEST_SLEEP), trouble))
 }
 
 /// Has the period closed in each database; whether it is now.
@@ -215,8 +238,14 @@ fn in_database(state: &State, has_ended: bool) -> Result<ClosingSlot, String> {
     if let Some(problem) = tables::problems().into_iter().next() {
         return Err(problem);
     }
-    let (accepted_at, accepted_boot_time) = accepted_here();
-    let known = ClosingSlot { accepted_at, accepted_boot_time, ..known };
+    let known = match shared_memory::read_launcher().closing_trouble.get().is_empty() {
+        true => known,
+        // The clock may be in question.
+        false => {
+            let (accepted_at, accepted_boot_time) = accepted_here();
+            ClosingSlot { accepted_at, accepted_boot_time, ..known }
+        }
+    };
     let attached = registry::registrations().into_iter().filter(|row| row.is_attached());
     let opened = attached.fold(1_u64, |sum, row| {
         sum.wrapping_add(row.history.0.iter().fold(7, |bits: u64, byte| bits.rotate_left(5) ^ u64::from(*byte)))

@@ -55,6 +55,8 @@ pub struct Facts<'a> {
     pub is_known: &'a dyn Fn(HistoryId) -> bool,
     /// Name of this node's first chain here; none while the server only replays.
     pub here: Option<&'a str>,
+    /// The period in force, read before the snapshot was taken: what went before it is closed.
+    pub in_force: Option<Period>,
 }
 
 impl Closings {
@@ -150,7 +152,7 @@ impl Closings {
                 None => Vec::new(),
             };
         };
-        let mut found: Vec<_> = self.late_begin(facts).into_iter().map(altered).collect();
+        let mut found: Vec<_> = self.late_begins(facts).into_iter().map(altered).collect();
         let Some(period) = newest.period else { return found };
         if newest.place != here {
             if evolution::kind().is_some() && runs_long {
@@ -160,7 +162,7 @@ impl Closings {
         }
         let next = reached(newest);
         let by_state =
-            evolution::load().ok().filter(|state| state.stream.id == period.stream).map(|state| state.period);
+            facts.in_force.filter(|in_force| in_force.stream == period.stream).map(|in_force| in_force.number);
         let by_clock = runs_long.then(|| period.kind.period(clock::now() - GRACE));
         if let Some(until) = by_state.into_iter().chain(by_clock).max().filter(|until| next < *until) {
             let gap = period_names(period.kind, next, until - 1);
@@ -169,15 +171,11 @@ impl Closings {
         found
     }
 
-    /// A database that was there when its stream began has an opening of the stream's first period.
-    fn late_begin(&self, facts: &Facts<'_>) -> Option<String> {
-        let (number, first) = self.journal.trusted.iter().find(|(_, read)| read.what == ClosingKind::Opening)?;
-        let period = first.period?;
-        let stream = facts.streams.iter().find(|known| known.stream.id == period.stream)?;
-        let began = facts.acts.iter().map(|act| act.at).min()?;
-        let is_late =
-            *number == 1 && period.number > stream.stream.first && began < period.kind.start(period.number) - LATE;
-        is_late.then(|| format!("closing records of {} and before were removed", period.kind.name(period.number - 1)))
+    /// A database that was there when a stream began has an opening of the stream's first period.
+    fn late_begins(&self, facts: &Facts<'_>) -> Vec<String> {
+        let began = facts.acts.iter().map(|act| act.at).min().unwrap_or(i64::MAX);
+        let openings = self.journal.trusted.iter().filter(|(_, read)| read.what == ClosingKind::Opening);
+        openings.filter_map(|(number, read)| late_begin(*number, read.period?, began, facts.streams)).collect()
     }
 
     /// What a history's records lack: they begin when it was attached, and end where the journal's do.
@@ -322,6 +320,14 @@ impl Subject {
         }
         highest.into_iter().map(|(chain, (position, mac))| (chain.clone(), position, mac)).collect()
     }
+}
+
+/// What is said of an opening that others must have gone before. `began` is the time of the journal's first entry.
+fn late_begin(number: u64, period: Period, began: i64, streams: &[JournaledStream]) -> Option<String> {
+    let first = streams.iter().find(|known| known.stream.id == period.stream)?.stream.first;
+    let was_there = number > 1 || began < period.kind.start(period.number) - LATE;
+    let name = || period.kind.name(period.number - 1);
+    (was_there && period.number > first).then(|| format!("closing records of {} and before were removed", name()))
 }
 
 /// The first period that is not closed.

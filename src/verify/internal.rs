@@ -9,6 +9,7 @@ use self::unjudged::Unjudged;
 use self::walk::{AnchorChain, Walk};
 use super::closings::{Closings, Facts};
 use super::locate::RowKey;
+use crate::key::evolution;
 use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
@@ -23,7 +24,7 @@ use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
-use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin};
+use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin, Period};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -33,6 +34,8 @@ pub struct Memory {
     prefix: Option<String>,
     journal: Option<Remembered>,
     anchor: Option<NewestAnchor>,
+    /// The period whose secret the state file has.
+    in_force: Option<Period>,
 }
 
 /// Which anchors are checked.
@@ -75,6 +78,7 @@ impl Memory {
         Memory {
             journal: remembered.into_iter().find(|known| known.slot.history() == JOURNAL),
             anchor: prefix.as_ref().and_then(|_| newest_anchor::known()),
+            in_force: evolution::load().ok().map(|state| state.in_force()),
             prefix,
         }
     }
@@ -98,6 +102,7 @@ impl Internal {
             history,
             is_known: &is_known,
             here: internal.here.as_deref(),
+            in_force: memory.in_force,
         });
         internal.findings.extend(internal.closings.findings.iter().cloned());
         internal.read_anchors();

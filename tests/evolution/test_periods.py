@@ -104,6 +104,16 @@ def test_a_clock_that_jumps_burns_no_period(db: Database, evolving: Evolving) ->
     assert answer(db) == []
 
 
+def test_a_clock_that_was_set_right_is_believed_once_somebody_accepts_it(db: Database, evolving: Evolving) -> None:
+    evolving.clock.jump(days=2)
+    db.run("INSERT INTO h VALUES (3, 'c')")
+    evolving.server.wait_for_log("the clock is off by")
+    db.run("SELECT seal.accept_clock('the machine was suspended')")
+    evolving.wait_until_closed()
+    assert evolving.closings(db) == sequence(2)
+    assert answer(db) == []
+
+
 @pytest.mark.parametrize("mode", ["kill", "immediate"])
 def test_a_crash_amid_an_advance_leaves_one_consistent_state(db: Database, evolving: Evolving, mode: str) -> None:
     other = evolving.server.createdb()

@@ -1,6 +1,6 @@
 //! What a state file says.
 
-use pgseal_chain::{EvolvingSecret, PeriodKind, Seen, Stream};
+use pgseal_chain::{EvolvingSecret, Period, PeriodKind, Seen, Stream};
 use serde_json::Value;
 use std::fmt::Write;
 use zeroize::Zeroizing;
@@ -21,6 +21,11 @@ pub struct State {
 }
 
 impl State {
+    /// The period whose secret this is.
+    pub fn in_force(&self) -> Period {
+        Period { stream: self.stream.id, kind: self.stream.kind, number: self.period }
+    }
+
     /// The state of the next period; the secret of this one is not in it.
     pub fn next(&self, seen: Seen) -> State {
         let period = self.period + 1;

@@ -125,7 +125,7 @@ fn write_subject(
             Some(row) => standing.of_history(row, &former),
         };
         let Some(chains) = chains else { return false };
-        let period = Period { stream: state.stream.id, kind: state.stream.kind, number: state.period };
+        let period = state.in_force();
         let key_id = &state.stream.key_id;
         let next = Next { subject, what, period: Some(period), key_id, key: &key, before: before.as_ref(), chains };
         before = Some(next.write(standing));
@@ -140,6 +140,7 @@ fn needs_stream(state: &State, prefix: &str) -> bool {
     match begun.filter(|content| content.of_stream(&state.stream.id).is_some()) {
         Some(content) => content.place != prefix,
         None if state.period == state.stream.first => false,
+        None if newest_of_period(JOURNAL).is_some() => true,
         None => {
             let first = journal::stored(Sees::Stored).iter().map(|entry| entry.at).min();
             first.is_some_and(|at| at < state.stream.kind.start(state.period) - LATE)
