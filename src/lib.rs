@@ -42,15 +42,15 @@ pgrx::extension_sql_file!("../sql/closing.sql", name = "closing", requires = ["r
 pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["closing"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
+/// What `postgres -C` must not do waits for `pg::startup`.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     pg::preload::require();
     settings::init();
-    key::init();
-    key::evolution::init();
     pg::shared_memory::init();
     admin::init();
     seal::init();
     alert::init();
     schedule::init();
+    pg::startup::at_start(key::init);
 }

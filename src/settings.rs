@@ -24,6 +24,8 @@ static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
 static KEY_EVOLUTION: GucSetting<Evolution> = GucSetting::<Evolution>::new(Evolution::Off);
 /// `pgseal.key_state_file`: where the secret of the period in force is kept.
 static KEY_STATE_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.require_key`: whether a server without a usable key starts.
+static REQUIRE_KEY: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// `pgseal.chain_name`: the node's name in its chains' names.
 static CHAIN_NAME: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"main"));
 /// `pgseal.max_heads`: how many chains the server remembers, over all histories and databases.
@@ -139,6 +141,14 @@ pub fn init() {
         GucContext::Postmaster,
         GucFlags::SUPERUSER_ONLY,
     );
+    GucRegistry::define_bool_guc(
+        c"pgseal.require_key",
+        c"Whether the server refuses to start without a usable key.",
+        c"Off: it starts, and every INSERT into a history fails. Single-user mode and pg_upgrade need none.",
+        &REQUIRE_KEY,
+        GucContext::Postmaster,
+        GucFlags::empty(),
+    );
     GucRegistry::define_string_guc(
         c"pgseal.chain_name",
         c"Name of this node in the names of its chains.",
@@ -243,6 +253,10 @@ pub fn key_evolution() -> Option<PeriodKind> {
 
 pub fn key_state_file() -> Option<String> {
     text(&KEY_STATE_FILE)
+}
+
+pub fn require_key() -> bool {
+    REQUIRE_KEY.get()
 }
 
 pub fn chain_name() -> String {

@@ -6,7 +6,7 @@ use super::error::AdminError;
 use crate::key::{self, Key, KeyFault};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::snapshot::Sees;
-use crate::pg::{relation, spi, user};
+use crate::pg::{clock, relation, spi, user};
 use crate::record::closing;
 use crate::record::definition::{self, Definition};
 use crate::record::journal::{self, Act, Note};
@@ -22,23 +22,26 @@ pub fn rotate() -> String {
     let lock = "LOCK TABLE seal.epoch IN SHARE ROW EXCLUSIVE MODE";
     user::with_rights_of(user::extension_owner(), || spi::execute(lock));
     let before = definition::key_in_force().or_raise();
-    let (_, ring) = journal::judged(Sees::Stored);
+    let (_, mut ring) = journal::judged(Sees::Stored);
     let next = next_key(&before, &ring).or_raise();
     closing::write_rotation(&before);
-    journal::note(Note {
-        act: Act::Key,
-        history: None,
-        table: None,
-        sentence: format!(
-            "key {} with fingerprint {} was put in force after key {}",
-            next.id,
-            next.fingerprint(),
-            before.id
-        ),
-        details: ring::key_details(&next.id, &next.fingerprint(), &before.id, &ring),
-    });
+    ring.insert(next.id.clone(), KnownKey::of(&next, clock::now()));
+    let fingerprint = next.fingerprint();
+    note_key(
+        &next,
+        Some(&before),
+        &ring,
+        format!("key {} with fingerprint {fingerprint} follows key {}", next.id, before.id),
+    );
     let tables: Vec<String> = attached().into_iter().map(|registration| open_epoch(registration, &next)).collect();
-    format!("key {} with fingerprint {} seals from now on: {}", next.id, next.fingerprint(), tables.join(", "))
+    note_key(&next, None, &ring, format!("key {} with fingerprint {fingerprint} took over", next.id));
+    format!("key {} with fingerprint {fingerprint} seals from now on: {}", next.id, tables.join(", "))
+}
+
+/// Each of the two keys signs that one follows the other: a journal of which only one is at hand knows both.
+fn note_key(next: &Key, before: Option<&Key>, ring: &Ring, sentence: String) {
+    let details = ring::key_details(&next.id, before.map(|key| key.id.as_str()), ring);
+    journal::note(Note { act: Act::Key, history: None, table: None, sentence, details });
 }
 
 fn attached() -> Vec<Registration> {

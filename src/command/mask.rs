@@ -1,14 +1,17 @@
-//! What a command complained about, without words that could be a part of a key.
+//! What a command or a key provider complained about, without words that could be a part of a key.
 
 /// Shortest run of digits that is masked: 8 bytes in hexadecimal.
 const SHORTEST_SECRET: usize = 16;
 const MASK: &str = "***";
 
-/// A colon and the text of standard error in one line, or nothing if it says nothing.
-pub fn quote(stderr: &[u8], stdout: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let secret = String::from_utf8_lossy(stdout);
-    let words: Vec<String> = text.split_whitespace().map(|word| mask(word, secret.trim())).collect();
+/// A colon and the complaint in one line of printable text, or nothing if it says nothing. `secret` is what the one
+/// who complains may have repeated.
+pub fn without_secrets(complaint: &[u8], secret: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let secret = String::from_utf8_lossy(secret);
+    let words =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(|word| mask(word, secret.trim())).collect();
     let nothing_to_say = words.iter().all(|word| word == MASK);
     if nothing_to_say { String::new() } else { format!(": {}", words.join(" ")) }
 }

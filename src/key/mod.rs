@@ -12,6 +12,8 @@ pub use fault::KeyFault;
 
 use crate::pg::error::Report;
 use crate::pg::secret_memory;
+use crate::pg::startup;
+use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};
 use source::Source;
@@ -29,12 +31,16 @@ pub struct Key {
 /// Why the server had no usable key when it started.
 static FAULT: OnceLock<KeyFault> = OnceLock::new();
 
-/// Fetches the key, once, in the postmaster.
+/// Fetches the key, once, in the postmaster. Where a key is required and there is none, the server ends.
 pub fn init() {
     if let Err(fault) = fetch_first() {
-        Report::from(fault.clone()).warn();
+        match settings::require_key() && startup::is_for_users() {
+            true => fault.refuse_start(),
+            false => Report::from(fault.clone()).warn(),
+        }
         let _ = FAULT.set(fault);
     }
+    evolution::init();
 }
 
 fn fetch_first() -> Result<(), KeyFault> {

@@ -1,7 +1,7 @@
 //! Errors as a DBA reads them: SQLSTATE, what happened, DETAIL, HINT with the command to run.
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -64,6 +64,12 @@ impl Report {
         unreachable!("an ERROR does not return")
     }
 
+    /// Ends this process with this FATAL: the server, in its first process. Nothing on the stack is dropped.
+    pub fn end_process(self) -> ! {
+        self.emit(PgLogLevel::FATAL);
+        unreachable!("a FATAL does not return")
+    }
+
     /// Must not be called while a lock guard or a secret is alive on the stack: a pending cancel
     /// may turn the report into a jump.
     pub fn warn(self) {
@@ -98,6 +104,15 @@ impl Report {
     /// Server log only.
     pub fn log(self) {
         self.emit(PgLogLevel::LOG);
+    }
+}
+
+/// What an ERROR that was caught says.
+pub(super) fn message_of(error: &CaughtError) -> &str {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report.message(),
     }
 }
 

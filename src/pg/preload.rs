@@ -22,7 +22,7 @@ pub fn require() {
         "pgseal must be loaded when the server starts",
     )
     .detail("The newest signature of every chain lives in shared memory, which only the server's start can reserve.")
-    .hint(format!("Put this line into postgresql.conf and restart the server: shared_preload_libraries = '{line}'"))
+    .hint(format!("Set pgseal.key_file or pgseal.key_command, without which it does not start, put this line into postgresql.conf, and restart the server: shared_preload_libraries = '{line}'"))
     .raise()
 }
 

@@ -36,12 +36,6 @@ pub fn data_directory() -> String {
     unsafe { CStr::from_ptr(pg_sys::DataDir).to_string_lossy().into_owned() }
 }
 
-/// Whether this is the first process of a server that is to serve: not that of pg_upgrade, nor of single-user mode.
-pub fn is_starting() -> bool {
-    // SAFETY: globals that are set before any library is loaded.
-    unsafe { pg_sys::IsPostmasterEnvironment && !pg_sys::IsUnderPostmaster && !pg_sys::IsBinaryUpgrade }
-}
-
 /// Name of that database.
 pub fn database_name() -> String {
     // SAFETY: a catalog lookup inside a transaction; the name is a palloc'd string or NULL.

@@ -2,7 +2,7 @@
 
 use super::epoch::EpochRecord;
 use super::journal::{Act, Entry};
-use crate::key;
+use crate::key::{self, Key};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -31,12 +31,13 @@ pub fn of<'a>(acts: impl IntoIterator<Item = &'a Entry>) -> Ring {
 }
 
 fn apply(ring: &mut Ring, act: &Entry) {
-    let details = match Act::of_kind(&act.kind) {
+    let kind = Act::of_kind(&act.kind);
+    let details = match kind {
         Some(Act::Epoch | Act::Key | Act::Retire) => act.details(),
         _ => return,
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    match Act::of_kind(&act.kind) {
+    match kind {
         Some(Act::Epoch) => {
             if let Ok(record) = EpochRecord::parse(&details["record"].to_string()) {
                 let source = text(&details["key_source"]);
@@ -45,18 +46,10 @@ fn apply(ring: &mut Ring, act: &Entry) {
             }
         }
         Some(Act::Key) => {
-            for (id, fingerprint) in details["ring"].as_object().into_iter().flatten() {
-                let known = KnownKey {
-                    fingerprint: text(fingerprint).unwrap_or_default(),
-                    source: None,
-                    created: act.at,
-                    retired: None,
-                };
-                ring.entry(id.clone()).or_insert(known);
-            }
-            if let (Some(id), Some(fingerprint)) = (text(&details["id"]), text(&details["fingerprint"])) {
-                let known = KnownKey { fingerprint, source: text(&details["source"]), created: act.at, retired: None };
-                ring.insert(id, known);
+            for (id, known) in details["ring"].as_object().into_iter().flatten() {
+                if let Some(known) = KnownKey::parse(known) {
+                    ring.entry(id.clone()).or_insert(known);
+                }
             }
         }
         Some(Act::Retire) => {
@@ -68,11 +61,36 @@ fn apply(ring: &mut Ring, act: &Entry) {
     }
 }
 
-/// Details of a rotation. It names the keys of before again, so that a journal of which the oldest key is gone still
-/// knows them.
-pub fn key_details(id: &str, fingerprint: &str, before: &str, ring: &Ring) -> Value {
-    let ring: BTreeMap<&String, &String> = ring.iter().map(|(id, known)| (id, &known.fingerprint)).collect();
-    json!({"id": id, "fingerprint": fingerprint, "source": key::source(), "before": before, "ring": ring})
+impl KnownKey {
+    /// A key as it is now put in force.
+    pub fn of(key: &Key, at: i64) -> KnownKey {
+        KnownKey { fingerprint: key.fingerprint(), source: key::source(), created: at, retired: None }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "fingerprint": self.fingerprint,
+            "source": self.source,
+            "created": self.created,
+            "retired": self.retired,
+        })
+    }
+
+    fn parse(value: &Value) -> Option<KnownKey> {
+        Some(KnownKey {
+            fingerprint: value["fingerprint"].as_str()?.to_owned(),
+            source: value["source"].as_str().map(str::to_owned),
+            created: value["created"].as_i64()?,
+            retired: value["retired"].as_i64(),
+        })
+    }
+}
+
+/// Details of a key that takes over: with the whole ring, so that a journal whose oldest key is gone still knows it.
+/// `before` is the key that signs this, where it is not the one that takes over.
+pub fn key_details(id: &str, before: Option<&str>, ring: &Ring) -> Value {
+    let ring: BTreeMap<&String, Value> = ring.iter().map(|(id, known)| (id, known.to_json())).collect();
+    json!({"id": id, "before": before, "ring": ring})
 }
 
 /// Whether a record under the key of this id cannot be judged: the ring has it, and this server does not.

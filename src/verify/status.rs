@@ -131,8 +131,17 @@ fn not_covered(generated: Vec<String>) -> String {
 
 pub fn setup() -> Vec<SetupLine> {
     user::with_rights_of(user::extension_owner(), || {
-        let mut lines =
-            vec![preload(), key_line(), chain_name(), encoding(), shared_memory(), anchors(), witness(), scheduled()];
+        let mut lines = vec![
+            preload(),
+            key_line(),
+            key_required(),
+            chain_name(),
+            encoding(),
+            shared_memory(),
+            anchors(),
+            witness(),
+            scheduled(),
+        ];
         lines.extend(evolution_line());
         lines.extend(roles());
         lines.extend(problems());
@@ -189,6 +198,17 @@ fn closing_trouble() -> Option<String> {
     let slot = newest_anchor::slot().map(|slot| slot.closing);
     let of_database = slot.map(|slot| slot.trouble.get()).unwrap_or_default();
     [of_database, of_launcher].into_iter().find(|trouble| !trouble.is_empty())
+}
+
+fn key_required() -> SetupLine {
+    match settings::require_key() {
+        true => fine("key required", "the server does not start without a usable key"),
+        false => wrong(
+            "key required",
+            "pgseal.require_key is off: without a usable key the server starts, and every INSERT into a history fails",
+            "unless that is meant, set pgseal.require_key = on in postgresql.conf and restart the server",
+        ),
+    }
 }
 
 fn chain_name() -> SetupLine {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from support.cluster import KEYLESS
 from support.database import Database
 from support.journal import forget, sentences
 from support.refusal import refusal
@@ -133,7 +134,7 @@ def test_without_the_key_what_must_be_journaled_is_refused(db: Database) -> None
     refused = "cannot follow a change of history"
     db.close()
     key_file = cluster.settings["pgseal.key_file"]
-    cluster.configure({"pgseal.key_file": None}, restart=True)
+    cluster.configure(KEYLESS, restart=True)
     try:
         answer = refusal(db, "CREATE INDEX i ON h (n)")
         assert (answer.state, refused in answer.message, bool(answer.hint)) == ("55000", True, True)
@@ -141,4 +142,4 @@ def test_without_the_key_what_must_be_journaled_is_refused(db: Database) -> None
         db.run("SELECT seal.detach('h'); CREATE INDEX i ON h (n); DROP TABLE h")
     finally:
         db.close()
-        cluster.configure({"pgseal.key_file": key_file}, restart=True)
+        cluster.configure({"pgseal.key_file": key_file, "pgseal.require_key": None}, restart=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from support.cluster import KEYLESS
 from support.database import Database
 from support.refusal import DUPLICATE_COLUMN, UNDEFINED_OBJECT, refusal, refused_without_trace
 from support.roles import Roles
@@ -123,7 +124,7 @@ def test_without_a_key(own_cluster: Servers, made: str) -> None:
     db = server.createdb()
     db.run(f"CREATE EXTENSION pgseal; {made}")
     db.close()
-    server.configure({"pgseal.key_file": None}, restart=True)
+    server.configure(KEYLESS, restart=True)
     assert refusal(db, "INSERT INTO h VALUES (2)").state == "55000"
     db.run("SELECT seal.detach('h')")
     use_as_an_ordinary_table(db)

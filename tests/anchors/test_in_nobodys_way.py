@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from support.anchoring import add, is_anchored, make, newest, settle, wait_until_anchored
-from support.cluster import Cluster
+from support.cluster import KEYLESS, Cluster
 from support.database import Database
 from support.sealing import run, wait_for
 from support.servers import Servers
@@ -78,7 +78,7 @@ def test_fast_shutdown_right_after_a_failure(own_cluster: Servers) -> None:
     db = server.createdb()
     db.run("CREATE EXTENSION pgseal")
     make(db, "h")
-    server.configure({"pgseal.key_file": None}, restart=True)
+    server.configure(KEYLESS, restart=True)
     for _ in range(5):
         wait_for(db, "SELECT NOT ok FROM seal.check_setup() WHERE item = 'anchor worker'")
         start = time.monotonic()

@@ -16,7 +16,7 @@ from support.anchoring import (
     sleeps,
     wait_until_asleep,
 )
-from support.cluster import Cluster
+from support.cluster import KEYLESS, Cluster
 from support.database import Database
 from support.sealing import wait_for
 from support.servers import Servers
@@ -109,7 +109,7 @@ def test_without_a_key(own_cluster: Servers) -> None:
     last = settle(db, "h")
     file = server.settings["pgseal.key_file"]
     mark = server.log_position()
-    server.configure({"pgseal.key_file": None}, restart=True)
+    server.configure(KEYLESS, restart=True)
     wait_for(db, f"SELECT NOT ok FROM ({WORKER}) w")
     ((_, told, fix),) = db.rows(WORKER)
     assert told.startswith("the last anchor failed: ") and "key" in told

@@ -21,11 +21,13 @@ def test_create_extension_without_preloading(own_cluster: Servers, others: str, 
     for statement in ["CREATE EXTENSION pgseal", "LOAD 'pgseal'"]:
         refused = refusal(database, statement)
         assert (refused.state, refused.message) == (NOT_IN_STATE, "pgseal must be loaded when the server starts")
-        assert refused.hint == f"Put this line into postgresql.conf and restart the server: {line}"
+        key = "Set pgseal.key_file or pgseal.key_command, without which it does not start"
+        assert refused.hint == f"{key}, put this line into postgresql.conf, and restart the server: {line}"
     assert database.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'seal'") == []
     assert database.rows("SELECT 1 FROM pg_roles WHERE rolname LIKE 'pgseal%'") == []
     # The line does what it promises.
-    server.configure({"shared_preload_libraries": line.split("'")[1]}, restart=True)
+    settings = {"shared_preload_libraries": line.split("'")[1], "pgseal.key_file": str(server.write_key("ab" * 32))}
+    server.configure(settings, restart=True)
     database.run("CREATE EXTENSION pgseal")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from support.anchoring import wait_until_anchored
 from support.cluster import Cluster
 from support.database import Database
 from support.refusal import NOT_IN_STATE, refusal
@@ -162,6 +163,7 @@ def test_each_database_is_rotated_for_itself(ring: tuple[Cluster, KeyFolder, Dat
     third.run("CREATE EXTENSION pgseal")
     third.run(HISTORY)
     assert states(third) == [("2", "in force")]
+    third.run("INSERT INTO h VALUES ('a', 1)")
     for each in (database, other, third):
         assert verdict(each) == "intact"
 
@@ -187,6 +189,7 @@ def test_a_record_that_names_another_key_is_tampering(ring: tuple[Cluster, KeyFo
 
 def test_journal_and_anchors_that_name_another_key_are_tampering(ring: tuple[Cluster, KeyFolder, Database]) -> None:
     _, keys, database = ring
+    wait_until_anchored(database, "h")
     database.run("SELECT seal.rotate_key()")
     keys.wait_until_kept(2)
     database.run("SET session_replication_role = replica")

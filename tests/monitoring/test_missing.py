@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from support.cluster import Cluster
+from support.cluster import KEYLESS, Cluster
 from support.database import Database
 from support.monitoring import counted, of_database, of_history, record_run
 from support.refusal import refusal
@@ -41,7 +41,7 @@ def sealed(server: Cluster) -> Database:
 
 def test_without_a_key(server: Cluster) -> None:
     db = sealed(server)
-    server.configure({"pgseal.key_file": None}, restart=True)
+    server.configure(KEYLESS, restart=True)
     assert refusal(db, "INSERT INTO h VALUES (2, 'x')").state == "55000"
     assert (of_database(db)["key_usable"], of_history(db)["key_usable"]) == (0, 0)
     assert counted(db) == {"sealing_errors": 1, "sealing_errors_key": 1}

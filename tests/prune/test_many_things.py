@@ -97,6 +97,7 @@ def test_without_the_key(db: Database, clock: Clock, key: str) -> None:
     server.write_key(secrets.token_hex(32))
     if key == "none":
         del server.settings["pgseal.key_file"]
+        server.settings["pgseal.require_key"] = False
     server.start()
     try:
         refused = refusal(db, "SELECT * FROM seal.verify_and_prune('h')")
@@ -108,6 +109,7 @@ def test_without_the_key(db: Database, clock: Clock, key: str) -> None:
         server.stop()
         server.write_key(secret)
         server.settings["pgseal.key_file"] = str(server.key_file)
+        server.settings.pop("pgseal.require_key", None)
         server.start()
     # Nothing was written under the other key that would look like a forgery now.
     assert_whole(db, {}, left=8)

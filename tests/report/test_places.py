@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support.anchoring import settle
+from support.cluster import KEYLESS
 from support.database import Database
 from support.reporting import checked, headline, report, section, whole
 from support.restoring import archive, restore
@@ -57,7 +58,7 @@ def test_without_the_key(own_cluster: Servers) -> None:
     history(db)
     db.run("INSERT INTO h VALUES (1, 'x')")
     settle(db, "h")
-    server.configure({"pgseal.key_file": None}, restart=True)
+    server.configure(KEYLESS, restart=True)
     text = report(db)
     assert headline(text) == "UNVERIFIABLE"
     assert text.split("\n")[1].endswith("a key or a column is missing. This is not a success.")

@@ -45,6 +45,9 @@ BASE_SETTINGS = ROOT / "pgrx-config" / "cluster.conf"
 Setting = str | int | float | bool
 Settings = Mapping[str, Setting]
 
+# For `configure`: without a key, where that is meant.
+KEYLESS: Mapping[str, Setting | None] = {"pgseal.key_file": None, "pgseal.require_key": False}
+
 # What a test's server has beyond cluster.conf: speed, and the same answers on every machine.
 TEST_SETTINGS: Settings = {"fsync": False, "timezone": "UTC", "log_timezone": "UTC"}
 
@@ -98,7 +101,7 @@ class Cluster:
         settings        above `defaults`, which stand above pgrx-config/cluster.conf
         preload         False: without pgseal in shared_preload_libraries, and without a key
         key             the secret in hex, kept in a 0600 file that pgseal.key_file names;
-                        "": a random one; None: no key is configured
+                        "": a random one; None: no key is configured, and none required
         listen          also on 127.0.0.1, at a port that the system chooses
         env             what the server's environment has beyond PATH and LANG
         outlive         the server goes on when Python exits (the demo's, when somebody wants to try it)
@@ -125,6 +128,8 @@ class Cluster:
             self.settings["shared_preload_libraries"] = ""
         elif self.key:
             self.settings["pgseal.key_file"] = str(self.key_file)
+        else:
+            self.settings["pgseal.require_key"] = False
         self.settings.update(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._connections: set[psycopg.Connection[Any]] = set()
@@ -253,7 +258,7 @@ class Cluster:
     # -- settings and key ---------------------------------------------------------------------------------------
 
     def configure(self, settings: Mapping[str, Setting | None], *, restart: bool = False) -> None:
-        """Changes settings (None takes one out again) by reload or by restart."""
+        """Changes settings (None takes one out again) by reload, by restart, or for the next start."""
         for name, value in settings.items():
             if value is None:
                 self.settings.pop(name, None)
@@ -262,7 +267,7 @@ class Cluster:
         self._write_settings()
         if restart:
             self.restart()
-        else:
+        elif self.is_running():
             self.reload()
 
     def reload(self) -> None:

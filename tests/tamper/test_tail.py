@@ -219,6 +219,7 @@ def test_what_no_anchor_has_is_said_not_to_be_protected_across_a_restart(own_clu
     assert database.rows("SELECT unanchored, left(not_covered, %s) FROM seal.status", [len(said)]) == [(1, said)]
     server.kill()
     key = server.settings.pop("pgseal.key_file")
+    server.settings["pgseal.require_key"] = False
     server.start()
     History(database, "ledger").attack("DELETE FROM ledger WHERE id > 3")
     server.settings["pgseal.key_file"] = key

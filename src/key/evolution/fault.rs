@@ -36,6 +36,13 @@ pub enum EvolutionFault {
 }
 
 impl EvolutionFault {
+    /// Ends the server that is about to start. The log's one line says why: who starts a server often sees no more.
+    pub fn refuse_start(&self) -> ! {
+        Report::new(PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR, format!("pgseal's key cannot evolve: {self}"))
+            .hint(self.remedy())
+            .end_process()
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> String {
         const ELSEWHERE: &str =

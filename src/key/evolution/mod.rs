@@ -12,8 +12,8 @@ pub use state::State;
 
 use super::KeyFault;
 use super::source::{Purpose, Source};
-use crate::pg::error::OrRaise;
-use crate::pg::{clock, server};
+use crate::pg::error::Report;
+use crate::pg::{clock, startup};
 use crate::settings;
 use pgseal_chain::{EvolvingSecret, PeriodKind, Secret, Seen, Stream};
 
@@ -27,11 +27,17 @@ pub fn now() -> Seen {
     Seen { at: clock::now(), boot: clock::boot_id(), boot_time: clock::since_boot() }
 }
 
-/// Reads the state, or begins a stream where there is none. Runs in the postmaster; the server does not start where
-/// that cannot be done.
+/// Reads the state, or begins a stream where there is none. Runs in the postmaster. Where a key is required and that
+/// cannot be done, the server ends.
 pub fn init() {
-    if kind().is_some() && server::is_starting() {
-        prepare().or_raise();
+    if kind().is_none() || !startup::is_for_users() {
+        return;
+    }
+    if let Err(fault) = prepare() {
+        match settings::require_key() {
+            true => fault.refuse_start(),
+            false => Report::from(fault).warn(),
+        }
     }
 }
 

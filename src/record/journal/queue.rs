@@ -128,8 +128,6 @@ pub fn write_queued() {
 
 fn write(notes: Vec<Queued>) {
     let prefix = plan::chain_prefix().or_raise();
-    let key = signing_key(&notes).or_raise();
-    let record_key = key::of_internal_chain(&key.id, JOURNAL).or_raise();
     lock(true);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let Some((slot, mut head)) = head(&prefix) else {
@@ -142,6 +140,7 @@ fn write(notes: Vec<Queued>) {
     };
     user::with_rights_of(user::extension_owner(), || {
         for Queued { who, note, .. } in notes {
+            let key = signing_key(&note).or_raise();
             let at = clock::now().max(head.sealed_at).max(newest.at);
             let mut entry = Entry {
                 chain: prefix.clone(),
@@ -159,7 +158,7 @@ fn write(notes: Vec<Queued>) {
                 mac: Vec::new(),
                 malformed: false,
             };
-            let mac = entry.expected_mac(&record_key);
+            let mac = entry.expected_mac(&key.keys(JOURNAL).record_key());
             entry.mac = mac.to_vec();
             insert(&entry);
             head = Head { position: entry.position, mac, sealed_at: at, epoch: 0 };
@@ -168,13 +167,9 @@ fn write(notes: Vec<Queued>) {
     QUEUE.with_borrow_mut(|queue| queue.written = Some((slot, head)));
 }
 
-/// A rotation is journaled with the key from before, so that this key vouches for the next one.
-fn signing_key(notes: &[Queued]) -> Result<Key, KeyFault> {
-    let before = notes
-        .iter()
-        .filter(|queued| queued.note.act == Act::Key)
-        .find_map(|queued| queued.note.details["before"].as_str());
-    match before {
+/// That a key follows another one is signed with the other one.
+fn signing_key(note: &Note) -> Result<Key, KeyFault> {
+    match note.details["before"].as_str().filter(|_| note.act == Act::Key) {
         Some(id) => key::by_id(id),
         None => definition::key_in_force(),
     }
