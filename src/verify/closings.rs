@@ -1,19 +1,19 @@
 //! What closings say, judged: their signatures by the root, where it can be had; their order; and that nothing which
 //! they name was changed since. The rules are those of docs/forward-security.md.
 
+mod secrets;
+
+use self::secrets::{Root, Secrets, Standing};
 use super::ends::Heads;
 use super::locate::RowKey;
-use crate::key::{self, KeyFault, evolution};
+use crate::key::evolution;
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, server, shared_memory, spi};
 use crate::record::closing::{self, Content, JournaledStream, LATE, Stored};
 use crate::record::cut::Cut;
 use crate::record::identity::{content, origin, uuid_text};
 use crate::record::journal::{Act, Entry};
-use pgseal_chain::{
-    ClosingKind, EvolvingSecret, Finding, HistoryId, JOURNAL, Kind, Mac, Origin, Period, RecordKey, Secret,
-    judge_closings, period_names,
-};
+use pgseal_chain::{ClosingKind, Finding, HistoryId, JOURNAL, Kind, Mac, Origin, Period, judge_closings, period_names};
 use std::collections::BTreeMap;
 
 /// How long after the end of a period, or the start of the server, its closings may be on their way, µs.
@@ -64,7 +64,7 @@ impl Closings {
     pub fn judge(facts: &Facts<'_>) -> Closings {
         let mut stored = closing::stored(Sees::Snapshot);
         let mut closings = Closings::default();
-        let mut secrets = Secrets { streams: facts.streams, roots: BTreeMap::new(), periods: BTreeMap::new() };
+        let mut secrets = Secrets::of(facts.streams);
         let of_journal = stored.remove(&JOURNAL).unwrap_or_default();
         closings.journal = closings.subject(&of_journal, &mut secrets);
         if let Some(history) = facts.history {
@@ -355,71 +355,4 @@ fn is_before(of_journal: &Content, first: &Content) -> bool {
 /// What findings call a subject's records.
 fn name(subject: HistoryId) -> String {
     if subject == JOURNAL { "closings of the journal".to_owned() } else { "closings".to_owned() }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Right,
-    False,
-    /// Its key is not at hand.
-    Unjudged,
-}
-
-enum Root {
-    Right(Secret),
-    Unavailable(KeyFault),
-    Wrong { wanted: String, have: String },
-}
-
-/// The roots of this run, fetched when they are needed first and wiped at its end, and what comes from them.
-struct Secrets<'a> {
-    streams: &'a [JournaledStream],
-    roots: BTreeMap<String, Root>,
-    /// By stream: the period that was needed last.
-    periods: BTreeMap<[u8; 16], (u32, EvolvingSecret)>,
-}
-
-impl Secrets<'_> {
-    fn judge(&mut self, record: &Stored, read: &Content) -> Standing {
-        let key = match (read.what, read.period) {
-            (ClosingKind::Rotation, _) => match key::by_id(&read.key_id) {
-                Ok(key) => Ok(key.keys(record.subject).record_key()),
-                Err(_) => Err(Standing::Unjudged),
-            },
-            (_, Some(period)) => self.of_period(record.subject, period),
-            (_, None) => Err(Standing::False),
-        };
-        match key {
-            Ok(key) if record.is_authentic(&key) => Standing::Right,
-            Ok(_) => Standing::False,
-            Err(standing) => standing,
-        }
-    }
-
-    fn of_period(&mut self, subject: HistoryId, period: Period) -> Result<RecordKey, Standing> {
-        let known = self.streams.iter().find(|known| known.stream.id == period.stream).ok_or(Standing::False)?;
-        let stream = &known.stream;
-        // No period of the future was ever in force; and nobody is to be kept busy.
-        let latest = stream.kind.period(clock::now()).saturating_add(1);
-        if period.kind != stream.kind || period.number < stream.first || period.number > latest {
-            return Err(Standing::False);
-        }
-        let root = self.roots.entry(stream.key_id.clone()).or_insert_with(|| match evolution::root(&stream.key_id) {
-            Err(fault) => Root::Unavailable(fault),
-            Ok(root) => {
-                let have = hex::encode(root.fingerprint());
-                if have == known.root { Root::Right(root) } else { Root::Wrong { wanted: known.root.clone(), have } }
-            }
-        });
-        let Root::Right(root) = root else { return Err(Standing::Unjudged) };
-        let secret = match self.periods.remove(&stream.id) {
-            Some((number, secret)) if number <= period.number => {
-                (number + 1..=period.number).fold(secret, |secret, number| secret.next(stream, number))
-            }
-            _ => EvolvingSecret::at(root, stream, period.number).ok_or(Standing::False)?,
-        };
-        let key = secret.closing_key(subject);
-        self.periods.insert(stream.id, (period.number, secret));
-        Ok(key)
-    }
 }

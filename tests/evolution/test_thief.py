@@ -70,7 +70,8 @@ def test_an_entry_added_with_an_earlier_date(db: Database, thief: Thief) -> None
 
 
 def test_a_chain_added_with_an_earlier_date(db: Database, thief: Thief) -> None:
-    thief.run(f"UPDATE h SET seal_chain = seal_chain || '/7', seal_at = seal_at - interval '{EARLIER}', seal_anchor = 1 WHERE id = 6")
+    earlier = f"seal_at = seal_at - interval '{EARLIER}', seal_anchor = 1"
+    thief.run(f"UPDATE h SET seal_chain = seal_chain || '/7', {earlier} WHERE id = 6")
     thief.reseal()
     thief.rewrite()
     assert ("forged", "dated before closing record 5, which does not have it") in answer(db)

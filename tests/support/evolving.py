@@ -67,7 +67,7 @@ class Evolving:
         """Until the period of today is in force."""
         deadline = time.monotonic() + DEADLINE
         while self.state()["period"] < self.today():
-            assert time.monotonic() < deadline, f"{self.state()['period']} is still in force\n{self.server.log()[-3000:]}"
+            assert time.monotonic() < deadline, f"{self.state()['period']} is in force\n{self.server.log()[-3000:]}"
             self.tick()
             time.sleep(0.02)
 
@@ -80,7 +80,10 @@ class Evolving:
         """What each record is and its period, counted from the stream's first, in order."""
         subject = OF_HISTORY.format(history) if history else f"'{JOURNAL}'"
         first = self.state()["first"]
-        rows = db.rows(f"SELECT record ->> 'what', (record ->> 'period')::int FROM seal.closing WHERE history_id = {subject} ORDER BY number")
+        rows = db.rows(
+            "SELECT record ->> 'what', (record ->> 'period')::int"
+            f" FROM seal.closing WHERE history_id = {subject} ORDER BY number"
+        )
         return [(what, period - first) for what, period in rows]
 
 

@@ -30,6 +30,9 @@ ANCHORS = b"pgseal anchors\x00\x00"
 MICROSECONDS = "((extract(epoch FROM {0})::numeric - 946684800) * 1000000)::bigint"
 GENESIS = bytes(32)
 
+Row = tuple[Any, ...]
+OF_RECORD = "history_id = %s AND number = %s"
+
 
 def u64(number: int) -> bytes:
     return struct.pack(">Q", number)
@@ -61,13 +64,17 @@ class Thief:
         salt_key = _FORMAT.derive(self.key, history, b"pgseal salt")
         epochs = {
             number: _FORMAT.derive(
-                self.key, history, b"pgseal epoch" + struct.pack(">I", number) + hashlib.sha256(record.encode()).digest()
+                self.key, history, b"pgseal epoch" + struct.pack(">I", number) + bytes.fromhex(digest)
             )
-            for number, record in self.db.rows("SELECT epoch, record::text FROM seal.epoch WHERE history_id = %s", [history.hex()])
+            for number, digest in self.db.rows(
+                "SELECT epoch, encode(sha256(convert_to(record::text, 'UTF8')), 'hex')"
+                " FROM seal.epoch WHERE history_id = %s",
+                [history.hex()],
+            )
         }
         rows = self.db.rows(
-            f"SELECT ctid::text, seal_chain, seal_epoch, seal_anchor, {MICROSECONDS.format('seal_at')}, seal.document(h)"
-            f" FROM {table} h ORDER BY seal_chain, seal_seq"
+            f"SELECT ctid::text, seal_chain, seal_epoch, seal_anchor, {MICROSECONDS.format('seal_at')},"
+            f" seal.document(h) FROM {table} h ORDER BY seal_chain, seal_seq"
         )
         chains: dict[str, list[Any]] = {}
         for row in rows:
@@ -100,7 +107,8 @@ class Thief:
                 b"UPDATE stolen SET seal_seq = position, seal_prev = prev, seal_mac = mac;"
                 b" ALTER TABLE stolen DROP COLUMN position, DROP COLUMN prev, DROP COLUMN mac"
             )
-            connection.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM stolen; DROP TABLE stolen".encode())
+            put_back = f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM stolen; DROP TABLE stolen"
+            connection.execute(put_back.encode())
             connection.execute("COMMIT")
 
     def history(self, table: str = "h") -> bytes:
@@ -159,12 +167,14 @@ class Thief:
                 for name, head in chains.items():
                     table, seq, own = self._chain(history)
                     found = self.db.rows(
-                        f"SELECT {seq}, encode({own[1]}, 'hex') FROM {table} WHERE {own[0]} = %s AND {seq} <= %s ORDER BY {seq} DESC LIMIT 1",
+                        f"SELECT {seq}, encode({own[1]}, 'hex') FROM {table} WHERE {own[0]} = %s AND {seq} <= %s"
+                        f" ORDER BY {seq} DESC LIMIT 1",
                         [name, head[0]],
                     )
                     if found:
                         chains[name] = list(found[0])
-            self.db.run("UPDATE seal.anchor SET heads = %s WHERE chain = %s AND number = %s", [json.dumps(heads), chain, number])
+            update = "UPDATE seal.anchor SET heads = %s WHERE chain = %s AND number = %s"
+            self.db.run(update, [json.dumps(heads), chain, number])
 
     def _chain(self, history: str) -> tuple[str, str, tuple[str, str]]:
         if history == "journal":
@@ -172,9 +182,7 @@ class Thief:
         table = self.db.value("SELECT relation::regclass::text FROM seal.history WHERE history_id = %s", [history])
         return str(table), "seal_seq", ("seal_chain", "seal_mac")
 
-    def _resign(
-        self, table: str, number: str, rows: list[tuple[Any, ...]], sign: Callable[[str, int, tuple[Any, ...], bytes], bytes]
-    ) -> None:
+    def _resign(self, table: str, number: str, rows: list[Row], sign: Callable[[str, int, Row, bytes], bytes]) -> None:
         newest: dict[str, tuple[int, bytes]] = {}
         self.db.run("BEGIN")
         self.db.run(f"UPDATE {table} SET {number} = {number} + 1000000")
@@ -183,9 +191,8 @@ class Thief:
         for place, row in zip(places, rows, strict=True):
             position, prev = newest.get(row[1], (0, GENESIS))
             mac = sign(row[1], position + 1, row, prev)
-            self.db.run(
-                f"UPDATE {table} SET {number} = %s, prev = %s, mac = %s WHERE ctid = %s::tid", [position + 1, prev, mac, place]
-            )
+            update = f"UPDATE {table} SET {number} = %s, prev = %s, mac = %s WHERE ctid = %s::tid"
+            self.db.run(update, [position + 1, prev, mac, place])
             newest[row[1]] = (position + 1, mac)
         self.db.run("COMMIT")
 
@@ -195,29 +202,26 @@ class Thief:
         """Signs a record under the secret of today, whatever period it says."""
         history = bytes.fromhex(subject.replace("-", ""))
         key = _FORMAT.derive(bytes.fromhex(self.state["secret"]), history, b"pgseal record")
-        record = self.db.value("SELECT record::text FROM seal.closing WHERE history_id = %s AND number = %s", [subject, number])
+        record = self.db.value(f"SELECT record::text FROM seal.closing WHERE {OF_RECORD}", [subject, number])
         mac = _FORMAT.record_mac(key, "closing", history, u64(number), [record.encode()])
-        self.db.run("UPDATE seal.closing SET mac = %s WHERE history_id = %s AND number = %s", [mac, subject, number])
+        self.db.run(f"UPDATE seal.closing SET mac = %s WHERE {OF_RECORD}", [mac, subject, number])
 
     def relink(self, subject: str, start: int = 1) -> None:
         """Numbers a subject's records anew, links each to the one before, and signs those from `start` on."""
         self.db.run("BEGIN")
         self.db.run("UPDATE seal.closing SET number = number + 1000000 WHERE history_id = %s", [subject])
-        numbers = [n for (n,) in self.db.rows("SELECT number FROM seal.closing WHERE history_id = %s ORDER BY 1", [subject])]
-        for number, former in enumerate(numbers, 1):
-            self.db.run("UPDATE seal.closing SET number = %s WHERE history_id = %s AND number = %s", [number, subject, former])
+        numbers = self.db.rows("SELECT number FROM seal.closing WHERE history_id = %s ORDER BY 1", [subject])
+        for number, (former,) in enumerate(numbers, 1):
+            self.db.run(f"UPDATE seal.closing SET number = %s WHERE {OF_RECORD}", [number, subject, former])
             if number >= start:
                 previous = self._digest(subject, number - 1)
-                self.db.run(
-                    "UPDATE seal.closing SET record = jsonb_set(record, '{previous}', coalesce(to_jsonb(%s::text), 'null'))"
-                    " WHERE history_id = %s AND number = %s",
-                    [previous, subject, number],
-                )
+                linked = "jsonb_set(record, '{previous}', coalesce(to_jsonb(%s::text), 'null'))"
+                self.db.run(f"UPDATE seal.closing SET record = {linked} WHERE {OF_RECORD}", [previous, subject, number])
                 self.sign_closing(subject, number)
         self.db.run("COMMIT")
 
     def _digest(self, subject: str, number: int) -> str | None:
-        rows = self.db.rows("SELECT record::text, mac FROM seal.closing WHERE history_id = %s AND number = %s", [subject, number])
+        rows = self.db.rows(f"SELECT record::text, mac FROM seal.closing WHERE {OF_RECORD}", [subject, number])
         return hashlib.sha256(u64(number) + rows[0][1] + rows[0][0].encode()).hexdigest() if rows else None
 
     @property

@@ -41,11 +41,11 @@ impl State {
         hex::encode_to_slice(self.secret.bytes(), secret.as_mut()).expect("64 digits for 32 bytes");
         let secret = std::str::from_utf8(secret.as_ref()).expect("hexadecimal digits");
         let Stream { id, kind, first, key_id } = &self.stream;
-        let _ = write!(
+        let _ = writeln!(
             out,
             "{{\"version\": {VERSION}, \"key\": {}, \"stream\": \"{}\", \"kind\": \"{}\", \"first\": {first}, \
              \"period\": {}, \"secret\": \"{secret}\", \"root\": {}, \
-             \"seen\": {{\"at\": {}, \"boot\": {}, \"boot_time\": {}}}}}\n",
+             \"seen\": {{\"at\": {}, \"boot\": {}, \"boot_time\": {}}}}}",
             text(key_id),
             hex::encode(id),
             kind.as_str(),
