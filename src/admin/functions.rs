@@ -5,6 +5,8 @@ use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
 use super::{change, clock, detach, guard, history_secret, hold, preconditions, rotation, schedule, window};
+use crate::key::evolution::{self, EvolutionFault};
+use crate::pg::clock::now as clock_now;
 use crate::pg::error::OrRaise;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -90,6 +92,12 @@ fn hold_lines() -> TableIterator<
 #[pg_extern(sql = false)]
 fn accept_clock(reason: Option<&str>) -> String {
     clock::accept(reason.unwrap_or_default())
+}
+
+#[pg_extern(sql = false)]
+fn new_stream() -> String {
+    let kind = evolution::kind().ok_or(EvolutionFault::Off).or_raise();
+    evolution::draw_stream(kind, clock_now()).or_raise().text().to_string()
 }
 
 #[pg_extern(sql = false)]

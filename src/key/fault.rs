@@ -39,6 +39,8 @@ pub enum KeyFault {
     ProviderBlank { provider: &'static str },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
+    #[error("{setting} has no %p: it gives no secret for verification alone")]
+    NoRoot { setting: &'static str },
     #[error("the key with id \"{id}\" is not at hand: {fault}")]
     Missing { id: String, fault: Box<KeyFault> },
     #[error("the file \"{path}\" that pgseal.verification_file names {reason}")]
@@ -126,6 +128,9 @@ impl KeyFault {
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
             ),
+            KeyFault::NoRoot { setting } => {
+                format!("Write %p into {setting}, see docs/forward-security.md, {restart}.")
+            }
             KeyFault::Missing { .. } => {
                 "Make that key available again under its id where pgseal fetches keys (%k); it is asked for again after 15 seconds.".to_owned()
             }

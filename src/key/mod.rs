@@ -1,6 +1,7 @@
 //! The sealing keys: where their secrets come from, which of them this server holds, and what is derived from them.
 //! No secret leaves this module.
 
+pub mod evolution;
 mod fault;
 mod ring;
 mod source;
@@ -41,6 +42,7 @@ pub fn init() {
         }
         let _ = FAULT.set(fault);
     }
+    evolution::init();
 }
 
 fn fetch_first() -> Result<(), KeyFault> {

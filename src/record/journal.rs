@@ -62,9 +62,11 @@ pub enum Act {
     Retire,
     /// What verifies a history was handed out.
     Export,
+    /// A stream of evolving secrets began.
+    Stream,
 }
 
-const ACTS: [Act; 16] = [
+const ACTS: [Act; 17] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -81,6 +83,7 @@ const ACTS: [Act; 16] = [
     Act::Key,
     Act::Retire,
     Act::Export,
+    Act::Stream,
 ];
 
 impl Act {
@@ -102,6 +105,7 @@ impl Act {
             Act::Key => "key",
             Act::Retire => "retire",
             Act::Export => "export",
+            Act::Stream => "stream",
         }
     }
 

@@ -74,7 +74,8 @@ fn is_administration(act: Act) -> bool {
         | Act::Schedule
         | Act::Key
         | Act::Retire
-        | Act::Export => true,
+        | Act::Export
+        | Act::Stream => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }
 }

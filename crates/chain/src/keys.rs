@@ -93,6 +93,10 @@ impl Secret {
         Self::from_bytes(bytes[..length].to_vec())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Hands the raw bytes to whoever keeps them for other processes; nobody else has a use for them.
     pub fn expose<R>(&self, keep: impl FnOnce(&[u8]) -> R) -> R {
         keep(&self.0)
@@ -122,14 +126,19 @@ impl HistoryKeys {
     /// The extracting half of HKDF.
     #[must_use]
     pub fn derive(secret: &Secret, history: HistoryId) -> Self {
-        on_wiped_stack(|| Self(Hkdf::new(Some(&history.0), &secret.0)))
+        Self::derive_from_bytes(&secret.0, history)
+    }
+
+    /// The same of the secret of a period.
+    pub(crate) fn derive_from_bytes(secret: &[u8], history: HistoryId) -> Self {
+        on_wiped_stack(|| Self(Hkdf::new(Some(&history.0), secret)))
     }
 
     /// What the extracting half comes to: all that can be derived for this history, and nothing of the secret or of
     /// another history.
     #[must_use]
     pub fn extract(secret: &Secret, history: HistoryId) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(Hkdf::<Sha256>::extract(Some(&history.0), &secret.0).0.into())
+        on_wiped_stack(|| Zeroizing::new(Hkdf::<Sha256>::extract(Some(&history.0), &secret.0).0.into()))
     }
 
     /// The same keys from what [`HistoryKeys::extract`] gave; `None` if that has another length.
