@@ -13,7 +13,11 @@ from support.kms import Done, Kms, as_server
 from support.kms.service import Service
 
 CREATE_KEY = Path(__file__).parent / "kmip_create_key.py"
-EXTENSIONS = "extendedKeyUsage = {usage}Auth\nsubjectAltName = IP:127.0.0.1\n"
+EXTENSIONS = """extendedKeyUsage = {usage}Auth
+subjectAltName = IP:127.0.0.1
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 
 
 class KmipServer(Kms):
@@ -26,7 +30,7 @@ class KmipServer(Kms):
     def start(self) -> None:
         self.port = Cluster.free_port()
         for authority in "authority", "other-authority":
-            self._new_key(authority, f"req -x509 -days 30 -out {authority}.pem")
+            self._new_key(authority, f"req -x509 -days 30 -addext keyUsage=critical,keyCertSign -out {authority}.pem")
         self._certify("server", "authority", "server")
         for client, authority in ("database", "authority"), ("auditor", "authority"), ("outsider", "other-authority"):
             self._certify(client, authority, "client")
