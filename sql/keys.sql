@@ -29,5 +29,13 @@ COMMENT ON VIEW seal.keys IS
 'The keys that this database was ever sealed with, as its journal says; never a key itself.
 Example: SELECT id, fingerprint, source, created, retired, state FROM seal.keys;';
 COMMENT ON COLUMN seal.keys.fingerprint IS 'Names the key without telling it; another key under the same id has another one.';
-COMMENT ON COLUMN seal.keys.source IS 'The setting that it came from when it was put in force.';
+COMMENT ON COLUMN seal.keys.source IS 'The setting, or the key provider, that it came from when it was put in force.';
 COMMENT ON COLUMN seal.keys.state IS 'in force, verifies what it sealed, or retired; and whether it can be had now.';
+
+CREATE FUNCTION seal.history_secret(history regclass) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'hand_out_history_secret_wrapper';
+COMMENT ON FUNCTION seal.history_secret(regclass) IS
+'What verifies this history, the journal and the anchors, and no other history: a line for pgseal.verification_file of a server that
+shall verify and not seal. For superusers of a server that has the key. It is a secret: whoever has it could also forge this history.
+Example: SELECT seal.history_secret(''history'');';

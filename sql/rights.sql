@@ -23,7 +23,7 @@ GRANT EXECUTE ON FUNCTION seal.database_metrics_line() TO pgseal_auditor, pgseal
 GRANT EXECUTE ON FUNCTION seal.progress_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.check_setup() TO pgseal_auditor, pgseal_operator, pgseal_admin;
 GRANT EXECUTE ON FUNCTION seal.hold_lines(), seal.run_lines(), seal.key_lines() TO pgseal_auditor, pgseal_operator, pgseal_admin;
-GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.verification_progress, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.verification, seal.holds, seal.keys, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
+GRANT SELECT ON seal.status, seal.metrics, seal.database_metrics, seal.verification_progress, seal.history, seal.epoch, seal.journal, seal.anchor, seal.run, seal.checkpoint, seal.closing, seal.verification, seal.holds, seal.keys, seal.alert TO pgseal_auditor, pgseal_operator, pgseal_admin;
 
 -- A monitoring system reads numbers and names of histories, nothing else.
 GRANT USAGE ON SCHEMA seal TO pg_monitor;

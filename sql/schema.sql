@@ -70,7 +70,7 @@ COMMENT ON TABLE seal.journal IS
 'What administrators did: the truth about all settings, in a sealed chain of its own. Written by pgseal only, when the transaction commits.
 Example: SELECT at, who, kind, history, sentence FROM seal.journal ORDER BY at;';
 COMMENT ON COLUMN seal.journal.who IS 'The session''s user.';
-COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut, clock, checkpoint, schedule, key or retire.';
+COMMENT ON COLUMN seal.journal.kind IS 'attach, epoch, detach, definition, acknowledge, window, hold, release, verify, cut, clock, checkpoint, schedule, key, retire, export or stream.';
 COMMENT ON COLUMN seal.journal.history IS 'Name of the table at the time.';
 COMMENT ON COLUMN seal.journal.anchor IS 'Number of the newest anchor that was published before; 0: none.';
 

@@ -91,7 +91,7 @@ struct Running<'a> {
     stderr: Option<ChildStderr>,
     unwritten: &'a [u8],
     printed: Zeroizing<Vec<u8>>,
-    complained: Vec<u8>,
+    complained: Zeroizing<Vec<u8>>,
     /// Whether [`Running::end`] took the child's status.
     taken: bool,
 }
@@ -114,7 +114,7 @@ impl<'a> Running<'a> {
             unwritten: what.input.unwrap_or_default(),
             // Reserved whole, so that no reallocation leaves a copy of a secret behind.
             printed: Zeroizing::new(Vec::with_capacity(2 * what.max_output)),
-            complained: Vec::new(),
+            complained: Zeroizing::new(Vec::with_capacity(STDERR_SHOWN)),
             taken: false,
         };
         if let Some(stdin) = &running.stdin {

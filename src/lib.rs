@@ -38,7 +38,8 @@ pgrx::extension_sql_file!("../sql/alert.sql", name = "alert", requires = ["prune
 pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires = ["alert"]);
 pgrx::extension_sql_file!("../sql/progress.sql", name = "progress", requires = ["heartbeat"]);
 pgrx::extension_sql_file!("../sql/report.sql", name = "report", requires = ["progress"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["report"], finalize);
+pgrx::extension_sql_file!("../sql/closing.sql", name = "closing", requires = ["report"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["closing"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 /// What `postgres -C` must not do waits for `pg::startup`.

@@ -6,7 +6,8 @@ pub mod alert;
 use crate::pg;
 use crate::pg::error::Report;
 use crate::pg::settings::Checked;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgSqlErrorCode, PostgresGucEnum};
+use pgseal_chain::PeriodKind;
 use pgseal_schedule::{Fault, Schedule, Zone};
 use std::ffi::CString;
 use std::time::Duration;
@@ -17,8 +18,14 @@ static KEY_COMMAND: GucSetting<Option<CString>> = GucSetting::<Option<CString>>:
 static KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.key`: the secret itself, hex. For trials.
 static KEY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// `pgseal.verification_file`: holds verification secrets, instead of a key.
+static VERIFICATION_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.key_command_timeout`, seconds.
 static KEY_COMMAND_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10);
+/// `pgseal.key_evolution`: how long the secrets of closings last.
+static KEY_EVOLUTION: GucSetting<Evolution> = GucSetting::<Evolution>::new(Evolution::Off);
+/// `pgseal.key_state_file`: where the secret of the period in force is kept.
+static KEY_STATE_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// `pgseal.require_key`: whether a server without a usable key starts.
 static REQUIRE_KEY: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// `pgseal.chain_name`: the node's name in its chains' names.
@@ -37,6 +44,17 @@ static SCHEDULE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::ne
 static CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// `pgseal.schedule_timezone`: whose clocks that means.
 static SCHEDULE_TIMEZONE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// What `pgseal.key_evolution` can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+enum Evolution {
+    #[name = c"off"]
+    Off,
+    #[name = c"day"]
+    Day,
+    #[name = c"month"]
+    Month,
+}
 
 /// The word for no schedule.
 pub const NO_SCHEDULE: &str = "off";
@@ -99,6 +117,14 @@ pub fn init() {
         c"Whoever reads postgresql.conf has it: use pgseal.key_command or pgseal.key_file.",
         &KEY,
     );
+    GucRegistry::define_string_guc(
+        c"pgseal.verification_file",
+        c"File with lines of seal.history_secret: this server verifies these histories and seals nothing.",
+        c"Instead of a key. Must not be readable by group or others.",
+        &VERIFICATION_FILE,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
+    );
     GucRegistry::define_int_guc(
         c"pgseal.key_command_timeout",
         c"Seconds after which pgseal.key_command is killed.",
@@ -108,6 +134,22 @@ pub fn init() {
         600,
         GucContext::Postmaster,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_enum_guc(
+        c"pgseal.key_evolution",
+        c"How long a period lasts, at whose end every history is closed under a secret that is then erased.",
+        c"off: there are no periods. Needs pgseal.key_state_file, and a key source that tells %p = sign from verify.",
+        &KEY_EVOLUTION,
+        GucContext::Postmaster,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_string_guc(
+        c"pgseal.key_state_file",
+        c"File that holds the secret of the period in force.",
+        c"Written by the server; outside the data directory, in a folder that the server's user can write.",
+        &KEY_STATE_FILE,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
     );
     GucRegistry::define_bool_guc(
         c"pgseal.require_key",
@@ -206,8 +248,25 @@ pub fn key() -> Option<zeroize::Zeroizing<String>> {
     text(&KEY).map(zeroize::Zeroizing::new)
 }
 
+pub fn verification_file() -> Option<String> {
+    text(&VERIFICATION_FILE)
+}
+
 pub fn key_command_timeout() -> Duration {
     Duration::from_secs(KEY_COMMAND_TIMEOUT.get().max(1) as u64)
+}
+
+/// How long periods are; `None`: there are none.
+pub fn key_evolution() -> Option<PeriodKind> {
+    match KEY_EVOLUTION.get() {
+        Evolution::Off => None,
+        Evolution::Day => Some(PeriodKind::Day),
+        Evolution::Month => Some(PeriodKind::Month),
+    }
+}
+
+pub fn key_state_file() -> Option<String> {
+    text(&KEY_STATE_FILE)
 }
 
 pub fn require_key() -> bool {

@@ -12,6 +12,7 @@ from support.database import Database
 SAMPLE = (ROOT / "pgrx-config" / "pgseal.conf.sample").read_text()
 # Shown by an example, since there is no default.
 EXAMPLES = {f"pgseal.mail_{name}" for name in ["server", "credentials_file", "tls_ca_file", "cc"]}
+EXAMPLES |= {"pgseal.key_state_file"}
 COMMAND = ROOT / "pgrx-config" / "key-commands" / "key-from-file"
 
 

@@ -17,6 +17,8 @@ pub enum AdminError {
     NoKey { table: String, fault: KeyFault },
     #[error("\"{table}\" cannot be a history: it is {kind}")]
     WrongKind { table: String, kind: String },
+    #[error("must be superuser to hand out what verifies a history")]
+    NotSuperuser,
     #[error("must be owner of table \"{table}\"")]
     NotOwner { table: String },
     #[error("table \"{table}\" is already attached")]
@@ -104,7 +106,7 @@ impl AdminError {
             | AdminError::Inherits { .. }
             | AdminError::BecomesChild { .. } => ERRCODE_WRONG_OBJECT_TYPE,
             AdminError::NoTable => ERRCODE_NULL_VALUE_NOT_ALLOWED,
-            AdminError::NotOwner { .. } => ERRCODE_INSUFFICIENT_PRIVILEGE,
+            AdminError::NotOwner { .. } | AdminError::NotSuperuser => ERRCODE_INSUFFICIENT_PRIVILEGE,
             AdminError::AlreadyAttached { .. } | AdminError::IdInUse { .. } => ERRCODE_DUPLICATE_OBJECT,
             AdminError::NotAttached { .. } | AdminError::UnknownKey { .. } => ERRCODE_UNDEFINED_OBJECT,
             AdminError::ReservedColumn { .. } => ERRCODE_DUPLICATE_COLUMN,
@@ -202,6 +204,9 @@ impl AdminError {
             AdminError::UnknownKey { .. } => "Known keys: SELECT id, state FROM seal.keys.".into(),
             AdminError::KeyInForce { .. } => "Put another one in force first: SELECT seal.rotate_key().".into(),
             AdminError::NoTable => "Name a table, in quotes: 'TABLE'.".into(),
+            AdminError::NotSuperuser => {
+                "Ask a superuser to run it, and to send it where it is needed by a safe way.".into()
+            }
             AdminError::NotOwner { .. } => "Ask its owner, or a superuser, to run it.".into(),
             AdminError::AlreadyAttached { table } => {
                 format!(

@@ -4,7 +4,9 @@
 use super::attach::{self, Request};
 use super::change::Renamed;
 use super::error::AdminError;
-use super::{change, clock, detach, guard, hold, preconditions, rotation, schedule, window};
+use super::{change, clock, detach, guard, history_secret, hold, preconditions, rotation, schedule, window};
+use crate::key::evolution::{self, EvolutionFault};
+use crate::pg::clock::now as clock_now;
 use crate::pg::error::OrRaise;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
@@ -93,6 +95,12 @@ fn accept_clock(reason: Option<&str>) -> String {
 }
 
 #[pg_extern(sql = false)]
+fn new_stream() -> String {
+    let kind = evolution::kind().ok_or(EvolutionFault::Off).or_raise();
+    evolution::draw_stream(kind, clock_now()).or_raise().text().to_string()
+}
+
+#[pg_extern(sql = false)]
 fn rotate_key() -> String {
     rotation::rotate()
 }
@@ -120,4 +128,9 @@ fn key_lines() -> TableIterator<
         let retired = line.known.retired.and_then(|at| TimestampWithTimeZone::try_from(at).ok());
         (line.id, line.known.fingerprint, line.known.source, created, retired, line.state)
     }))
+}
+
+#[pg_extern(sql = false, name = "history_secret")]
+fn hand_out_history_secret(history: Option<Oid>) -> String {
+    history_secret::hand_out(named(history))
 }

@@ -10,6 +10,7 @@ mod epochs;
 mod error;
 mod functions;
 pub mod guard;
+mod history_secret;
 mod hold;
 mod leaves;
 mod permitted;

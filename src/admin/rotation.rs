@@ -7,6 +7,7 @@ use crate::key::{self, Key, KeyFault};
 use crate::pg::error::{OrRaise, Report};
 use crate::pg::snapshot::Sees;
 use crate::pg::{clock, relation, spi, user};
+use crate::record::closing;
 use crate::record::definition::{self, Definition};
 use crate::record::journal::{self, Act, Note};
 use crate::record::registry::{self, Registration};
@@ -23,6 +24,7 @@ pub fn rotate() -> String {
     let before = definition::key_in_force().or_raise();
     let (_, mut ring) = journal::judged(Sees::Stored);
     let next = next_key(&before, &ring).or_raise();
+    closing::write_rotation(&before);
     ring.insert(next.id.clone(), KnownKey::of(&next, clock::now()));
     let fingerprint = next.fingerprint();
     note_key(
@@ -168,7 +170,7 @@ fn state(id: &str, known: &KnownKey, in_force: Option<&str>) -> String {
         () if known.retired.is_some() => "retired",
         () => "verifies what it sealed",
     };
-    let fault = match key::by_id(id) {
+    let fault = match key::to_verify(id) {
         Ok(key) if key.fingerprint() == known.fingerprint => return role.to_owned(),
         Ok(key) => KeyFault::OtherKey { wanted: known.fingerprint.clone(), have: key.fingerprint() },
         Err(fault) => fault,

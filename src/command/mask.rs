@@ -1,5 +1,7 @@
 //! What a command or a key provider complained about, without words that could be a part of a key.
 
+use zeroize::Zeroizing;
+
 /// Shortest run of digits that is masked: 8 bytes in hexadecimal.
 const SHORTEST_SECRET: usize = 16;
 const MASK: &str = "***";
@@ -7,8 +9,9 @@ const MASK: &str = "***";
 /// A colon and the complaint in one line of printable text, or nothing if it says nothing. `secret` is what the one
 /// who complains may have repeated.
 pub fn without_secrets(complaint: &[u8], secret: &[u8]) -> String {
-    let text = String::from_utf8_lossy(complaint);
-    let secret = String::from_utf8_lossy(secret);
+    // What is no UTF-8 is copied, and the copy may hold a secret as well.
+    let text = Zeroizing::new(String::from_utf8_lossy(complaint).into_owned());
+    let secret = Zeroizing::new(String::from_utf8_lossy(secret).into_owned());
     let words =
         text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
     let words: Vec<String> = words.map(|word| mask(word, secret.trim())).collect();

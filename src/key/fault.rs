@@ -39,8 +39,16 @@ pub enum KeyFault {
     ProviderBlank { provider: &'static str },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
+    #[error("{setting} has no %p: it gives no secret for verification alone")]
+    NoRoot { setting: &'static str },
     #[error("the key with id \"{id}\" is not at hand: {fault}")]
     Missing { id: String, fault: Box<KeyFault> },
+    #[error("the file \"{path}\" that pgseal.verification_file names {reason}")]
+    VerificationFile { path: String, reason: String },
+    #[error("this server holds verification secrets only and cannot seal")]
+    VerificationOnly,
+    #[error("this server holds verification secrets only, and none for this")]
+    NoVerificationSecret,
     #[error("keys are called 1, 2, 3 …")]
     NoSuchId,
     #[error("{0} names one key only: it has no %k, which stands for the id of a key")]
@@ -120,8 +128,20 @@ impl KeyFault {
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
             ),
+            KeyFault::NoRoot { setting } => {
+                format!("Write %p into {setting}, see docs/forward-security.md, {restart}.")
+            }
             KeyFault::Missing { .. } => {
                 "Make that key available again under its id where pgseal fetches keys (%k); it is asked for again after 15 seconds.".to_owned()
+            }
+            KeyFault::VerificationFile { .. } => format!(
+                "Put what seal.history_secret gives on the server that has the key into that file, with mode 0600, {restart}."
+            ),
+            KeyFault::VerificationOnly => format!(
+                "Do it on the server that has the key. To have this one seal, set pgseal.key_file or pgseal.key_command instead of pgseal.verification_file, {restart}."
+            ),
+            KeyFault::NoVerificationSecret => {
+                format!("Add a line of seal.history_secret from the server that has the key to pgseal.verification_file, {restart}.")
             }
             KeyFault::NoSuchId => "Compare the records of the history with its journal: SELECT * FROM seal.findings().".to_owned(),
             KeyFault::OneKeyOnly(_) => format!(

@@ -1,17 +1,18 @@
 //! The sealing keys: where their secrets come from, which of them this server holds, and what is derived from them.
 //! No secret leaves this module.
 
+pub mod evolution;
 mod fault;
 mod ring;
 mod source;
 mod starting;
 mod template;
+mod verification;
 
 pub use fault::KeyFault;
 
 use crate::pg::error::Report;
-use crate::pg::secret_memory;
-use crate::pg::startup;
+use crate::pg::{secret_memory, startup};
 use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};
@@ -19,6 +20,8 @@ use source::Source;
 use std::cell::RefCell;
 use std::io;
 use std::sync::OnceLock;
+use verification::Export;
+use zeroize::Zeroizing;
 
 /// A key that this server has.
 pub struct Key {
@@ -39,10 +42,18 @@ pub fn init() {
         }
         let _ = FAULT.set(fault);
     }
+    evolution::init();
 }
 
 fn fetch_first() -> Result<(), KeyFault> {
     secret_memory::init().map_err(|reason| KeyFault::NoMemory { reason })?;
+    if let Some(path) = settings::verification_file() {
+        return match Source::configured() {
+            Err(KeyFault::NotConfigured) => verification::load(&path),
+            Ok(source) => Err(KeyFault::SeveralSources(source.name(), "pgseal.verification_file")),
+            Err(fault) => Err(fault),
+        };
+    }
     let id = starting::id();
     ring::fetch(&id)?;
     ring::put_in_force(&id);
@@ -55,7 +66,15 @@ pub fn number(id: &str) -> Option<u32> {
 }
 
 fn fault_at_start() -> KeyFault {
+    if verification::is_all() {
+        return KeyFault::VerificationOnly;
+    }
     FAULT.get().cloned().unwrap_or(KeyFault::NotConfigured)
+}
+
+/// Whether this server has what seals, or why not.
+pub fn may_seal() -> Result<(), KeyFault> {
+    if verification::is_all() { Err(KeyFault::VerificationOnly) } else { Ok(()) }
 }
 
 /// The key in force on this server, or why there is none.
@@ -82,6 +101,56 @@ pub fn by_id(id: &str) -> Result<Key, KeyFault> {
 /// The key of this id, if this server holds it already.
 pub fn held(id: &str) -> Option<Key> {
     Some(Key { id: id.to_owned(), secret: ring::held(id)? })
+}
+
+/// The key of this id, to judge what it sealed; fetched, if this server does not hold it yet.
+pub fn to_verify(id: &str) -> Result<Verifier, KeyFault> {
+    if !verification::is_all() {
+        return by_id(id).map(Verifier::Key);
+    }
+    match verification::fingerprint(id) {
+        Some(fingerprint) => Ok(Verifier::Exported { id: id.to_owned(), fingerprint }),
+        None => Err(KeyFault::NoVerificationSecret),
+    }
+}
+
+/// The same, if this server holds it already.
+pub fn held_to_verify(id: &str) -> Option<Verifier> {
+    if verification::is_all() { to_verify(id).ok() } else { held(id).map(Verifier::Key) }
+}
+
+/// What verifies one history and no other, of each key of these ids, as a line for `pgseal.verification_file`.
+pub fn history_secret(history: HistoryId, table: &str, ids: &[String]) -> Result<Zeroizing<String>, KeyFault> {
+    let keys = ids.iter().map(|id| by_id(id)).collect::<Result<Vec<Key>, KeyFault>>()?;
+    let keys: Vec<Export<'_>> = keys.iter().map(|key| Export { id: &key.id, secret: &key.secret }).collect();
+    Ok(verification::export(history, table, &keys))
+}
+
+/// A key as far as this server can judge with it.
+pub enum Verifier {
+    Key(Key),
+    /// Of the key of this id it has what verifies some histories.
+    Exported {
+        id: String,
+        fingerprint: String,
+    },
+}
+
+impl Verifier {
+    /// The keys of one history, or of an internal chain.
+    pub fn keys(&self, history: HistoryId) -> Result<HistoryKeys, KeyFault> {
+        match self {
+            Verifier::Key(key) => Ok(key.keys(history)),
+            Verifier::Exported { id, .. } => verification::keys(id, history).ok_or(KeyFault::NoVerificationSecret),
+        }
+    }
+
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Verifier::Key(key) => key.fingerprint(),
+            Verifier::Exported { fingerprint, .. } => fingerprint.clone(),
+        }
+    }
 }
 
 /// The key of this id as its source gives it now, to be put in force.
@@ -132,7 +201,7 @@ pub fn of_internal_chain(id: &str, chain: HistoryId) -> Result<RecordKey, KeyFau
     if let Some(record_key) = known {
         return Ok(record_key);
     }
-    let record_key = by_id(id)?.keys(chain).record_key();
+    let record_key = to_verify(id)?.keys(chain)?.record_key();
     INTERNAL_KEYS.with_borrow_mut(|keys| keys.known.push((id.to_owned(), chain, record_key.clone())));
     Ok(record_key)
 }

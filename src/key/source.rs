@@ -20,6 +20,8 @@ const MAX_BYTES: usize = 16 * 1024;
 pub enum Purpose {
     /// To seal, and to verify what was sealed.
     Sign,
+    /// To verify closings: the root of the secrets that evolve.
+    Verify,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Sign => "sign",
+            Purpose::Verify => "verify",
         }
     }
 }
@@ -79,7 +82,15 @@ impl Source {
             Source::Command(template) | Source::File(template) => template::names(template, 'k'),
             Source::Provider(_) => true,
             Source::Inline(_) => false,
+        }
+    }
+
+    /// Whether it can tell one purpose from the other.
+    pub fn tells_purposes(&self) -> bool {
+        match self {
+            Source::Command(template) | Source::File(template) => template::names(template, 'p'),
             Source::Provider(_) => true,
+            Source::Inline(_) => false,
         }
     }
 

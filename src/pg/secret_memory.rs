@@ -20,7 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 const TRANCHE: &CStr = c"pgseal secrets";
 
 /// How many secrets there can be at a time.
-const SLOTS: usize = 64;
+const SLOTS: usize = 512;
 /// The longest label, in bytes.
 pub const MAX_LABEL: usize = 63;
 /// The longest secret, in bytes.

@@ -30,6 +30,12 @@ pub fn database() -> u32 {
     unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
+/// Where the cluster's files are.
+pub fn data_directory() -> String {
+    // SAFETY: set before any library is loaded, a NUL-terminated string that nothing changes.
+    unsafe { CStr::from_ptr(pg_sys::DataDir).to_string_lossy().into_owned() }
+}
+
 /// Name of that database.
 pub fn database_name() -> String {
     // SAFETY: a catalog lookup inside a transaction; the name is a palloc'd string or NULL.

@@ -12,7 +12,7 @@
 
 mod slots;
 
-pub use slots::{DatabaseSlot, HeadSlot, LauncherSlot, Postponed, RunSlot, SlotKey};
+pub use slots::{ClosingSlot, DatabaseSlot, HeadSlot, LauncherSlot, Postponed, RunSlot, SlotKey};
 
 use super::counters::{self, Counters};
 use super::progress::{self, ProgressSlot};

@@ -33,3 +33,9 @@ pub fn extension_owner() -> u32 {
     let rows = super::spi::execute("SELECT nspowner FROM pg_catalog.pg_namespace WHERE nspname = 'seal'");
     super::spi::value(rows).and_then(|oid| oid.parse().ok()).unwrap_or(pg_sys::InvalidOid.to_u32())
 }
+
+/// Whether the current user is a superuser.
+pub fn is_superuser() -> bool {
+    // SAFETY: a lookup of the current user's role, inside a transaction.
+    unsafe { pg_sys::superuser() }
+}

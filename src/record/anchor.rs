@@ -17,7 +17,7 @@ use crate::record::journal;
 use crate::record::ring;
 use crate::record::tables::{self, Table};
 use crate::seal::newest_anchor::NewestAnchor;
-use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey};
+use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey, is_same_mac};
 use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Anchor {
     /// Its mac, if it is the right one.
     pub fn authentic_mac(&self) -> Option<Mac> {
         let key = record_key(&self.key_id).filter(|_| !self.malformed)?;
-        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
+        Some(self.expected_mac(&key)).filter(|expected| is_same_mac(expected, &self.mac))
     }
 
     pub fn is_authentic(&self) -> bool {

@@ -32,7 +32,7 @@ impl CensusId {
 
     /// `None` if this server does not have its key.
     pub fn key(&self, history: HistoryId) -> Option<CensusKey> {
-        let keys = key::by_id(&self.key_id).ok()?.keys(history);
+        let keys = key::to_verify(&self.key_id).ok()?.keys(history).ok()?;
         Some(CensusKey::derive(&keys, history, &self.nonce))
     }
 

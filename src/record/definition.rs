@@ -158,7 +158,7 @@ fn mac_mismatch(sentence: String, record: &impl std::fmt::Debug) -> Alteration {
 }
 
 fn check_macs(keys: &HistoryRing, registration: &Registration, epochs: &[StoredEpoch], found: &mut Vec<Alteration>) {
-    if keys.newest().is_ok_and(|keys| registration.mac != registration.expected_mac(&keys.record_key())) {
+    if keys.newest().is_ok_and(|keys| !registration.is_authentic(&keys.record_key())) {
         let sentence = "the settings of this history in seal.history were changed outside pgseal".to_owned();
         found.push(mac_mismatch(sentence, registration));
     }
@@ -249,8 +249,6 @@ pub fn attachment(row: &Registration) -> Attachment {
     let Some(record_key) = record_key(row) else { return Attachment::Unjudged };
     let journaled = journaled::as_seen(Sees::Stored);
     let detached = journaled.get(&row.history).is_some_and(|journaled| journaled.detached.is_some());
-    let authentic = detached
-        && row.detach_mac.as_deref() == Some(row.expected_detach_mac(&record_key).as_slice())
-        && row.mac == row.expected_mac(&record_key);
+    let authentic = detached && row.is_detachment_authentic(&record_key) && row.is_authentic(&record_key);
     if authentic { Attachment::Detached } else { Attachment::Doubtful }
 }

@@ -3,7 +3,7 @@
 use super::epoch::EpochRecord;
 use super::journal;
 use super::registry::{Registration, StoredEpoch};
-use crate::key::{self, Key, KeyFault};
+use crate::key::{self, KeyFault};
 use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::seal::heads;
@@ -52,16 +52,19 @@ impl HistoryRing {
     ) -> Result<HistoryKeys, KeyFault> {
         let is_newest = id == self.newest;
         let key = match reach {
-            Reach::Newest if !is_newest => key::held(id).ok_or(KeyFault::NotConfigured)?,
-            _ => key::by_id(id)?,
+            Reach::Newest if !is_newest => key::held_to_verify(id).ok_or(KeyFault::NotConfigured)?,
+            _ => key::to_verify(id)?,
         };
         let own: Vec<&StoredEpoch> =
             epochs.iter().filter(|epoch| named(epoch).is_some_and(|(of, _)| of == id)).collect();
+        let keys = key.keys(registration.history)?;
         match own.last().and_then(|epoch| named(epoch)) {
-            Some((_, wanted)) if wanted != key.fingerprint() && is_of_nobody(&key, registration, &own, is_newest) => {
+            Some((_, wanted))
+                if wanted != key.fingerprint() && is_of_nobody(id, &keys, registration, &own, is_newest) =>
+            {
                 Err(KeyFault::OtherKey { wanted, have: key.fingerprint() })
             }
-            _ => Ok(key.keys(registration.history)),
+            _ => Ok(keys),
         }
     }
 
@@ -77,21 +80,27 @@ impl HistoryRing {
     /// Whether the record can be as pgseal wrote it: its mac is right, or its key is not at hand.
     pub fn is_possible(&self, epoch: &StoredEpoch) -> bool {
         let Some((id, _)) = named(epoch) else {
-            return self.newest().is_ok_and(|keys| epoch.mac == epoch.expected_mac(&keys.record_key()));
+            return self.newest().is_ok_and(|keys| epoch.is_authentic(&keys.record_key()));
         };
-        self.of_key(&id).map_or(true, |keys| epoch.mac == epoch.expected_mac(&keys.record_key()))
+        self.of_key(&id).map_or(true, |keys| epoch.is_authentic(&keys.record_key()))
     }
 }
 
 /// Whether this is another secret than the one that sealed: none of the history's records is authentic under it and no
 /// journal entry, and the server has sealed nothing of the history since its start. Without this, a wrong key would
 /// look like tampering.
-fn is_of_nobody(key: &Key, registration: &Registration, own: &[&StoredEpoch], is_newest: bool) -> bool {
-    let record_key = key.keys(registration.history).record_key();
-    let is_authentic = |epoch: &&StoredEpoch| epoch.mac == epoch.expected_mac(&record_key);
+fn is_of_nobody(
+    id: &str,
+    keys: &HistoryKeys,
+    registration: &Registration,
+    own: &[&StoredEpoch],
+    is_newest: bool,
+) -> bool {
+    let record_key = keys.record_key();
+    let is_authentic = |epoch: &&StoredEpoch| epoch.is_authentic(&record_key);
     !own.iter().any(is_authentic)
-        && !(is_newest && (registration.mac == registration.expected_mac(&record_key) || has_sealed(registration)))
-        && !journal::stored(Sees::Stored).iter().any(|entry| entry.key_id == key.id && entry.is_authentic())
+        && !(is_newest && (registration.is_authentic(&record_key) || has_sealed(registration)))
+        && !journal::stored(Sees::Stored).iter().any(|entry| entry.key_id == id && entry.is_authentic())
 }
 
 fn has_sealed(registration: &Registration) -> bool {

@@ -23,7 +23,7 @@ use crate::pg::{clock, scan, server};
 use crate::seal::heads::{self, Head, Slot};
 use crate::seal::plan;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey};
+use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey, is_same_mac};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -60,9 +60,13 @@ pub enum Act {
     Key,
     /// A key that is not in force any more was given up.
     Retire,
+    /// What verifies a history was handed out.
+    Export,
+    /// A stream of evolving secrets began.
+    Stream,
 }
 
-const ACTS: [Act; 15] = [
+const ACTS: [Act; 17] = [
     Act::Attach,
     Act::Epoch,
     Act::Detach,
@@ -78,6 +82,8 @@ const ACTS: [Act; 15] = [
     Act::Schedule,
     Act::Key,
     Act::Retire,
+    Act::Export,
+    Act::Stream,
 ];
 
 impl Act {
@@ -98,6 +104,8 @@ impl Act {
             Act::Schedule => "schedule",
             Act::Key => "key",
             Act::Retire => "retire",
+            Act::Export => "export",
+            Act::Stream => "stream",
         }
     }
 
@@ -151,7 +159,7 @@ impl Entry {
     /// Its mac, if it is the right one.
     pub fn authentic_mac(&self) -> Option<Mac> {
         let key = key::of_internal_chain(&self.key_id, JOURNAL).ok().filter(|_| !self.malformed)?;
-        Some(self.expected_mac(&key)).filter(|expected| self.mac == expected)
+        Some(self.expected_mac(&key)).filter(|expected| is_same_mac(expected, &self.mac))
     }
 
     pub fn is_authentic(&self) -> bool {

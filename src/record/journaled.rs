@@ -154,7 +154,7 @@ impl Journaled {
                 self.scheduled_run = details["started"].as_i64().or(self.scheduled_run);
             }
             // The rest is of the whole database, see `Overall`.
-            Act::Verify | Act::Clock | Act::Key | Act::Retire => {}
+            Act::Verify | Act::Clock | Act::Key | Act::Retire | Act::Export | Act::Stream => {}
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod anchor;
 pub mod changes;
 pub mod checkpoint;
+pub mod closing;
 pub mod columns;
 pub mod cut;
 pub mod definition;

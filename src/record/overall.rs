@@ -1,5 +1,6 @@
 //! What the journal says of the database as a whole: recorded runs, pruned anchors, the clock.
 
+use super::closing::JournaledStream;
 use super::cut::{self, Cut};
 use super::journal::{self, Act, Entry};
 use super::timekeeping::Moment;
@@ -14,6 +15,8 @@ pub struct Overall {
     pub anchor_cuts: BTreeMap<String, Cut>,
     /// The latest moment at which somebody accepted what the clock had done until then.
     pub accepted_clock: Option<Accepted>,
+    /// Streams of evolving secrets, in their order.
+    pub streams: Vec<JournaledStream>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,7 @@ impl Overall {
                     self.accepted_clock = Some(Accepted { chain, number, moment });
                 }
             }
+            Some(Act::Stream) => self.streams.extend(JournaledStream::parse(act, &details)),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::epoch;
 use crate::record::tables::{self, Table};
-use pgseal_chain::{HistoryId, Mac, RecordKey};
+use pgseal_chain::{HistoryId, Mac, RecordKey, is_same_mac};
 
 /// One row of `seal.history`.
 #[derive(Debug, Clone)]
@@ -68,6 +68,16 @@ impl Registration {
         )
     }
 
+    /// Whether the row's mac is that of its fields.
+    pub fn is_authentic(&self, key: &RecordKey) -> bool {
+        is_same_mac(&self.expected_mac(key), &self.mac)
+    }
+
+    /// Whether it has the mac of its detachment.
+    pub fn is_detachment_authentic(&self, key: &RecordKey) -> bool {
+        self.detach_mac.as_deref().is_some_and(|mac| is_same_mac(&self.expected_detach_mac(key), mac))
+    }
+
     pub fn is_attached(&self) -> bool {
         self.detached_at.is_none()
     }
@@ -87,6 +97,11 @@ impl StoredEpoch {
     pub fn expected_mac(&self, key: &RecordKey) -> Mac {
         let number = u32::try_from(self.number).unwrap_or(0);
         key.mac("epoch", self.history, &epoch::record_id(self.history, number), &[Some(self.record.as_bytes())])
+    }
+
+    /// Whether the row's mac is that of its fields.
+    pub fn is_authentic(&self, key: &RecordKey) -> bool {
+        is_same_mac(&self.expected_mac(key), &self.mac)
     }
 }
 

@@ -96,5 +96,5 @@ pub fn key_details(id: &str, before: Option<&str>, ring: &Ring) -> Value {
 /// Whether a record under the key of this id cannot be judged: the ring has it, and this server does not.
 pub fn is_out_of_reach(ring: &Ring, id: &str) -> bool {
     let Some(known) = ring.get(id) else { return false };
-    key::by_id(id).map_or(true, |key| key.fingerprint() != known.fingerprint)
+    key::to_verify(id).map_or(true, |key| key.fingerprint() != known.fingerprint)
 }

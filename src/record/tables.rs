@@ -16,9 +16,11 @@ pub enum Table {
     Anchor,
     Run,
     Checkpoint,
+    Closing,
 }
 
-const ALL: [Table; 6] = [Table::History, Table::Epoch, Table::Journal, Table::Anchor, Table::Run, Table::Checkpoint];
+const ALL: [Table; 7] =
+    [Table::History, Table::Epoch, Table::Journal, Table::Anchor, Table::Run, Table::Checkpoint, Table::Closing];
 
 const TIME: &str = "timestamp with time zone";
 
@@ -31,6 +33,7 @@ impl Table {
             Table::Anchor => c"anchor",
             Table::Run => c"run",
             Table::Checkpoint => c"checkpoint",
+            Table::Closing => c"closing",
         }
     }
 
@@ -81,6 +84,7 @@ impl Table {
             ],
             Table::Run => &[("id", "bigint"), ("record", "jsonb")],
             Table::Checkpoint => &[("history_id", "uuid"), ("record", "jsonb")],
+            Table::Closing => &[("history_id", "uuid"), ("number", "bigint"), ("record", "jsonb"), ("mac", "bytea")],
         }
     }
 

@@ -5,7 +5,7 @@ use super::overall;
 use crate::pg::error::Report;
 use crate::pg::snapshot::Sees;
 use pgrx::PgSqlErrorCode;
-use pgseal_chain::{ANCHORS, WitnessLine};
+use pgseal_chain::{ANCHORS, WitnessLine, is_same_mac};
 
 /// The line of an anchor, signed; `None` where its key is not at hand.
 pub fn line(anchor: &Anchor, database: String) -> Option<WitnessLine> {
@@ -75,7 +75,7 @@ pub fn look(line: &WitnessLine) -> Seen {
         }
         let mac = anchor.authentic_mac();
         if anchor.number == line.number {
-            found = Some(mac == Some(line.anchor_mac));
+            found = Some(mac.is_some_and(|mac| is_same_mac(&mac, &line.anchor_mac)));
         }
         if found == Some(true) && mac.is_some() {
             heads.add_older(Heads::parse(&anchor.heads).unwrap_or_default());

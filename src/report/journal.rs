@@ -73,7 +73,9 @@ fn is_administration(act: Act) -> bool {
         | Act::Clock
         | Act::Schedule
         | Act::Key
-        | Act::Retire => true,
+        | Act::Retire
+        | Act::Export
+        | Act::Stream => true,
         Act::Verify | Act::Cut | Act::Checkpoint => false,
     }
 }

@@ -3,6 +3,7 @@
 //! A worker ends when it is done: one that stayed connected would be in the way of DROP DATABASE.
 //! A commit wakes the launcher only if its database was not marked yet; otherwise it sleeps.
 
+use super::closing::Periods;
 use super::work::LONGEST_SILENCE;
 use super::{runs, witness};
 use crate::pg::counters;
@@ -37,13 +38,14 @@ struct Visited {
 pub fn run() {
     let mut visited = BTreeMap::new();
     let mut listed = None;
+    let mut periods = Periods::default();
     loop {
         runs::note_settings();
         if listed.is_none_or(|at: Instant| at.elapsed() >= LONGEST_SLEEP) {
             visit_unknown(&mut visited);
             listed = Some(Instant::now());
         }
-        let mut sleep = LONGEST_SLEEP;
+        let mut sleep = periods.tend(|database| visit(database, &mut visited)).min(LONGEST_SLEEP);
         for slot in slots() {
             sleep = runs::tend(slot.database).unwrap_or(LONGEST_SLEEP).min(sleep);
             if witness::is_waiting(&slot) {

@@ -3,6 +3,7 @@
 
 mod alarm;
 mod check;
+mod closing;
 pub mod exclusive;
 mod launcher;
 pub mod missed;
@@ -14,6 +15,8 @@ mod state;
 mod survey;
 mod witness;
 mod work;
+
+pub use survey::{chains_of_soon, number_of};
 
 pub use state::{state, state_text};
 

@@ -176,7 +176,7 @@ fn continues(found: &Head, prefix: &str, known: &Remembered, registration: &Regi
 
 /// As `chains_of`, a moment later if need be: a transaction that has just attached the table gives its lock
 /// back right after it has woken us.
-fn chains_of_soon(registration: &Registration) -> Option<BTreeSet<String>> {
+pub fn chains_of_soon(registration: &Registration) -> Option<BTreeSet<String>> {
     (0..LOOKS).find_map(|look| {
         if look > 0 {
             std::thread::sleep(BETWEEN_LOOKS);
@@ -200,7 +200,8 @@ fn chains_of(registration: &Registration) -> Option<BTreeSet<String>> {
     Some(found)
 }
 
-fn number_of(chain: &str, prefix: &str) -> Option<u32> {
+/// A chain's number among those of a prefix; `None` for another one's.
+pub fn number_of(chain: &str, prefix: &str) -> Option<u32> {
     match chain.strip_prefix(prefix)? {
         "" => Some(0),
         rest => rest.strip_prefix('/')?.parse().ok().filter(|number| plan::chain_name(prefix, *number) == chain),

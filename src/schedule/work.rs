@@ -1,7 +1,7 @@
 //! One visit of the worker to a database: what changed is anchored, the witness is told, the next run is planned.
 
 use super::survey::Survey;
-use super::{runner, session, witness};
+use super::{closing, runner, session, witness};
 use crate::key::Key;
 use crate::pg::error::Report;
 use crate::pg::lock::{self, ChainLock};
@@ -75,6 +75,7 @@ pub fn visit() {
         }
         Outcome::Made(made) => publish(*made),
     }
+    closing::write();
     runner::plan_if_unknown();
 }
 
@@ -171,7 +172,14 @@ fn anchor_changes() -> Outcome {
     let complete = slot.is_none_or(|slot| !slot.completed) || (newest.number + 1) % COMPLETE_EVERY == 0;
     let adopting_ends = was_adopting && !survey.heads.adopting;
     let is_late = newest.number > 0 && clock::now() - newest.at >= LONGEST_SILENCE;
-    Outcome::Made(Box::new(write(survey, &prefix, newest, complete, adopting_ends || is_late, &key)))
+    Outcome::Made(Box::new(write(
+        survey,
+        &prefix,
+        newest,
+        complete,
+        adopting_ends || is_late || closing::is_due(),
+        &key,
+    )))
 }
 
 /// Whether a transaction is open that was prepared before this place had its first anchor.

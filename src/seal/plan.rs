@@ -4,6 +4,7 @@
 use super::document::DocumentPlan;
 use super::error::SealError;
 use super::heads::Slot;
+use crate::key::{self, KeyFault};
 use crate::pg::relation::{self, Relation};
 use crate::pg::server;
 use crate::record::columns::{self, Place, SealPlaces};
@@ -94,6 +95,9 @@ impl SealPlan {
         let Some(registration) = registry::attached(root) else {
             return Err(SealError::NotAttached { table });
         };
+        if let Err(fault) = key::may_seal() {
+            return Err(SealError::NoKey { table, fault });
+        }
         let max_chains = registration.max_chains.and_then(|chains| u32::try_from(chains).ok());
         let history = registration.history;
         let definition = Definition::to_seal(registration);
@@ -112,7 +116,7 @@ impl SealPlan {
         let document = sealable_document(&definition, epoch, &places, &table)?;
         let tenant = tenant_column(epoch, &places, &table)?;
         let Some(keys) = epoch.keys.clone() else {
-            let fault = crate::key::by_id(&epoch.record.key_id).err().unwrap_or(crate::key::KeyFault::NotConfigured);
+            let fault = key::by_id(&epoch.record.key_id).err().unwrap_or(KeyFault::NotConfigured);
             return Err(SealError::NoKey { table, fault });
         };
         Ok(SealPlan {

@@ -7,7 +7,9 @@ mod walk;
 
 use self::unjudged::Unjudged;
 use self::walk::{AnchorChain, Walk};
+use super::closings::{Closings, Facts};
 use super::locate::RowKey;
+use crate::key::evolution;
 use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
@@ -22,7 +24,7 @@ use crate::seal::heads::{self, Remembered};
 use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
-use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin};
+use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin, Period};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -32,6 +34,8 @@ pub struct Memory {
     prefix: Option<String>,
     journal: Option<Remembered>,
     anchor: Option<NewestAnchor>,
+    /// The period whose secret the state file has.
+    in_force: Option<Period>,
 }
 
 /// Which anchors are checked.
@@ -50,6 +54,8 @@ pub struct Internal {
     /// What the journal says of each history.
     pub histories: BTreeMap<HistoryId, Journaled>,
     overall: Overall,
+    /// What each period left behind.
+    pub closings: Closings,
     /// The keys that the journal knows.
     ring: Ring,
     chains: BTreeMap<String, AnchorChain>,
@@ -72,6 +78,7 @@ impl Memory {
         Memory {
             journal: remembered.into_iter().find(|known| known.slot.history() == JOURNAL),
             anchor: prefix.as_ref().and_then(|_| newest_anchor::known()),
+            in_force: evolution::load().ok().map(|state| state.in_force()),
             prefix,
         }
     }
@@ -88,6 +95,16 @@ impl Internal {
         internal.histories = journaled::histories(&acts);
         internal.read_checkpoint(history);
         internal.is_partial = anchors == Anchors::SinceCheckpoint && internal.checkpoint.is_some();
+        let is_known = |history| internal.histories.contains_key(&history);
+        internal.closings = Closings::judge(&Facts {
+            streams: &internal.overall.streams,
+            acts: &acts,
+            history,
+            is_known: &is_known,
+            here: internal.here.as_deref(),
+            in_force: memory.in_force,
+        });
+        internal.findings.extend(internal.closings.findings.iter().cloned());
         internal.read_anchors();
         internal.check_journal(&entries, memory);
         internal.check_anchor_ends(memory);
@@ -278,6 +295,7 @@ impl Internal {
         if let (Some(prefix), Some(newest)) = (&memory.prefix, memory.anchor.filter(|newest| newest.number > 0)) {
             ends.push((prefix.clone(), newest.number, newest.mac));
         }
+        ends.extend(self.closings.anchor_end());
         ends.extend(self.anchors_of_checkpoint().map(|(chain, (number, mac))| (chain.clone(), number, mac)));
         let tops: Vec<(String, u64)> =
             self.chains.iter().filter_map(|(name, chain)| Some((name.clone(), chain.newest?.0))).collect();
@@ -316,6 +334,7 @@ impl Internal {
             self.findings.push(journal_finding(Kind::Forged, &name, first, last, what));
         }
         let mut ends = self.anchored(anchor::JOURNAL);
+        ends.extend(self.closings.journal_ends());
         if let (Some(prefix), Some(known)) = (&memory.prefix, memory.journal.filter(|known| known.head.position > 0)) {
             ends.push((prefix.clone(), known.head.position, known.head.mac));
         }

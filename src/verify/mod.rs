@@ -5,6 +5,7 @@ pub mod acknowledge;
 pub mod answer;
 pub mod audit;
 mod basis;
+mod closings;
 pub mod configuration;
 pub mod document;
 mod ends;

@@ -149,6 +149,12 @@ impl Reading<'_> {
             position,
             mac: Some(mac),
         }));
+        let closed = self.internal.closings.ends().into_iter();
+        known.heads.extend(closed.map(|(chain, position, mac)| Head {
+            chain: chain.into_bytes(),
+            position,
+            mac: Some(mac),
+        }));
         known
     }
 

@@ -163,10 +163,16 @@ fn examine(
         findings.push(Finding::new(Kind::UnknownKey, format!("the records of this history cannot be judged: {fault}")));
     }
     if reading.complete {
+        findings.append(internal.closings.dated_back(table, &read.heads).into_iter().collect());
+    }
+    findings.append(internal.closings.young_cuts(&reading.cuts).into_iter().collect());
+    if reading.complete {
         findings.append(reading.generated(read.condition.as_deref()));
     }
     let grounds = basis::Grounds { audited: audited.as_ref(), tails: &read.tails, rest: rest.as_ref(), had_checkpoint };
-    let basis = basis::text(&grounds, ask, journaled) + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
+    let basis = basis::text(&grounds, ask, journaled)
+        + &internal.closings.basis()
+        + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
     let name = |chain: &Vec<u8>| String::from_utf8_lossy(chain).into_owned();
     Some(Outcome {
         nodes: outcome::count_nodes(audited.as_ref()),

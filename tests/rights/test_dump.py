@@ -12,7 +12,7 @@ from support.journaling import OWN_TABLES
 from support.refusal import refusal
 from support.verification import assert_intact
 
-DUMPED = (*OWN_TABLES, "run", "checkpoint")
+DUMPED = (*OWN_TABLES, "run", "checkpoint", "closing")
 CONTENT = """
 CREATE SCHEMA "My Schema";
 CREATE TYPE mood AS ENUM ('fine', 'bad');

@@ -13,9 +13,11 @@ FUNCTIONS = {
     "seal.hold(regclass,text,text)",
     "seal.release(regclass,text,text)",
     "seal.hold_lines()",
+    "seal.new_stream()",
     "seal.rotate_key()",
     "seal.retire_key(text)",
     "seal.key_lines()",
+    "seal.history_secret(regclass)",
     "seal.accept_clock(text)",
     "seal.verify_and_prune(regclass,boolean)",
     "seal.run_lines()",
@@ -53,7 +55,10 @@ AGGREGATES = {
     'seal.audit(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
     'seal.locate(text,text,bigint,integer,bigint,timestamp with time zone,bytea,bytea,tid,"any")',
 }
-TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.checkpoint", "seal.alert"}
+TABLES = {
+    *("seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.checkpoint", "seal.closing"),
+    "seal.alert",
+}
 VIEWS = {
     *("seal.status", "seal.verification", "seal.holds", "seal.keys", "seal.metrics", "seal.database_metrics"),
     "seal.verification_progress",
@@ -71,7 +76,10 @@ SETTINGS = {
     "pgseal.checkpoint_interval": "sighup",
     "pgseal.key_command": "postmaster",
     "pgseal.key_command_timeout": "postmaster",
+    "pgseal.verification_file": "postmaster",
+    "pgseal.key_evolution": "postmaster",
     "pgseal.key_file": "postmaster",
+    "pgseal.key_state_file": "postmaster",
     "pgseal.mail_cc": "sighup",
     "pgseal.mail_credentials_file": "sighup",
     "pgseal.mail_from": "sighup",

@@ -35,7 +35,7 @@ def asked(log: str) -> list[str]:
 @contextmanager
 def provided_server() -> Iterator[Cluster]:
     """A server that is not yet started, without any source of a key; its log must not show testprovider's."""
-    server = Cluster({"pgseal.require_key": False}, key=secret_of("1").hex())
+    server = Cluster(key=secret_of("1").hex())
     try:
         server.create()
         del server.settings["pgseal.key_file"]

@@ -151,6 +151,12 @@ impl Gathered {
     }
 }
 
+/// Whether what is stored or given is the mac that was computed, in constant time.
+#[must_use]
+pub fn is_same_mac(computed: &Mac, given: &[u8]) -> bool {
+    computed.ct_eq(given).into()
+}
+
 /// Whether two macs are equal, in constant time: by words, of which there are fewer than bytes.
 pub(crate) fn is_equal(a: &Mac, b: &Mac) -> bool {
     let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);

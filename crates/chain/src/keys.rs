@@ -12,6 +12,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::pair::{BLOCK, State, after};
+use crate::wiped::on_wiped_stack;
 
 /// The shortest secret that is accepted, in bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -74,7 +75,10 @@ impl Secret {
     /// # Errors
     /// Any [`KeyError`].
     pub fn from_text(text: &[u8]) -> Result<Self, KeyError> {
-        let text = text.trim_ascii();
+        on_wiped_stack(|| Self::decode(text.trim_ascii()))
+    }
+
+    fn decode(text: &[u8]) -> Result<Self, KeyError> {
         if text.is_empty() {
             return Err(KeyError::Empty);
         }
@@ -89,6 +93,10 @@ impl Secret {
         Self::from_bytes(bytes[..length].to_vec())
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Hands the raw bytes to whoever keeps them for other processes; nobody else has a use for them.
     pub fn expose<R>(&self, keep: impl FnOnce(&[u8]) -> R) -> R {
         keep(&self.0)
@@ -97,10 +105,12 @@ impl Secret {
     /// Eight bytes by which people can tell two secrets apart without learning anything of them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 8] {
-        let mac = keyed(&self.0).chain_update(b"pgseal fingerprint").finalize().into_bytes();
-        let mut fingerprint = [0; 8];
-        fingerprint.copy_from_slice(&mac[..8]);
-        fingerprint
+        on_wiped_stack(|| {
+            let mac = keyed(&self.0).chain_update(b"pgseal fingerprint").finalize().into_bytes();
+            let mut fingerprint = [0; 8];
+            fingerprint.copy_from_slice(&mac[..8]);
+            fingerprint
+        })
     }
 }
 
@@ -116,7 +126,26 @@ impl HistoryKeys {
     /// The extracting half of HKDF.
     #[must_use]
     pub fn derive(secret: &Secret, history: HistoryId) -> Self {
-        Self(Hkdf::new(Some(&history.0), &secret.0))
+        Self::derive_from_bytes(&secret.0, history)
+    }
+
+    /// The same of the secret of a period.
+    pub(crate) fn derive_from_bytes(secret: &[u8], history: HistoryId) -> Self {
+        on_wiped_stack(|| Self(Hkdf::new(Some(&history.0), secret)))
+    }
+
+    /// What the extracting half comes to: all that can be derived for this history, and nothing of the secret or of
+    /// another history.
+    #[must_use]
+    pub fn extract(secret: &Secret, history: HistoryId) -> Zeroizing<[u8; 32]> {
+        on_wiped_stack(|| Zeroizing::new(Hkdf::<Sha256>::extract(Some(&history.0), &secret.0).0.into()))
+    }
+
+    /// The same keys from what [`HistoryKeys::extract`] gave; `None` if that has another length.
+    #[must_use]
+    pub fn of_extracted(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; 32] = bytes.try_into().ok()?;
+        Hkdf::from_prk(bytes).ok().map(Self)
     }
 
     /// The key that signs the entries of an epoch, bound to the epoch's record by its digest.
@@ -148,12 +177,14 @@ impl HistoryKeys {
     }
 
     fn expand(&self, info: &[&[u8]]) -> Hmac<Sha256> {
-        keyed(self.expand_bytes::<32>(info).as_ref())
+        on_wiped_stack(|| keyed(self.expand_bytes::<32>(info).as_ref()))
     }
 
     fn expand_paired(&self, info: &[&[u8]]) -> Paired {
-        let key = self.expand_bytes(info);
-        Paired { hmac: keyed(key.as_ref()), midstates: midstates(&key) }
+        on_wiped_stack(|| {
+            let key = self.expand_bytes(info);
+            Paired { hmac: keyed(key.as_ref()), midstates: midstates(&key) }
+        })
     }
 
     fn expand_bytes<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {

@@ -2,9 +2,8 @@
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
-use crate::entry::Mac;
+use crate::entry::{Mac, is_same_mac};
 use crate::keys::{HistoryId, RecordKey};
 
 impl RecordKey {
@@ -41,7 +40,7 @@ impl RecordKey {
         fields: &[Option<&[u8]>],
         mac: &[u8],
     ) -> bool {
-        self.mac(label, history, record_id, fields).as_slice().ct_eq(mac).into()
+        is_same_mac(&self.mac(label, history, record_id, fields), mac)
     }
 }
 

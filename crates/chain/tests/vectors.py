@@ -96,6 +96,28 @@ def witness(secret, history, database, chain, position, at, text, full, heads, k
     return {**signed, "line": line}
 
 
+def closing(root, stream, kind, first, period, history, position, text):
+    """A closing record under the secret of its period; `kind`: day 1, month 2."""
+    secret = hkdf_key(root, stream, b"pgseal evolution" + bytes([kind]) + number(first, 4))
+    for later in range(first + 1, period + 1):
+        secret = hkdf_key(secret, stream, b"pgseal next period" + number(later, 4))
+    signed = record_mac(secret, history, "closing", number(position, 8), [text.encode()])
+    digest = hashlib.sha256(number(position, 8) + bytes.fromhex(signed["mac"]) + text.encode()).hexdigest()
+    return {
+        "root": root.hex(),
+        "stream": stream.hex(),
+        "kind": {1: "day", 2: "month"}[kind],
+        "first": first,
+        "period": period,
+        "secret": secret.hex(),
+        "history": history.hex(),
+        "number": position,
+        "record": text,
+        "mac": signed["mac"],
+        "digest": digest,
+    }
+
+
 short = bytes(range(32))
 long = bytes(i * 7 % 256 for i in range(100))
 first = bytes.fromhex("0123456789abcdef0123456789abcdef")
@@ -130,4 +152,10 @@ witnesses = [
     witness(long, second, "my \"größte\" db\n~", "büro.ffffffff", 2**63 - 1, -1, "1999-12-31T23:59:59.999999Z", False, 0,
             "", b"\xff" * 32),
 ]
-print(json.dumps({"entries": entries, "records": records, "witnesses": witnesses}, indent=1, ensure_ascii=False))
+closings = [
+    closing(short, first, 1, 9822, 9822, second, 1, "{}"),
+    closing(long, second, 1, 9822, 10_000, first, 2**63 - 1, '{"what": "closing"}'),
+    closing(long, second, 2, 0, 3, b"pgseal journal\x00\x00", 2, '{"what": "opening", "place": "büro.ffffffff"}'),
+]
+known = {"entries": entries, "records": records, "witnesses": witnesses, "closings": closings}
+print(json.dumps(known, indent=1, ensure_ascii=False))

@@ -1,6 +1,9 @@
 //! The format against known answers from an independent implementation (`vectors.py`).
 
-use pgseal_chain::{Entry, HistoryId, HistoryKeys, Mac, Secret, document_digest};
+use pgseal_chain::{
+    Entry, EvolvingSecret, HistoryId, HistoryKeys, Mac, PeriodKind, Secret, Stream, closing_digest, closing_mac,
+    document_digest,
+};
 use serde_json::Value;
 
 fn vectors(part: &str) -> Vec<Value> {
@@ -80,6 +83,27 @@ fn records_have_the_known_macs() {
         assert!(key.verify(label, history, &record_id, &fields, &mac));
         assert!(!key.verify("other", history, &record_id, &fields, &mac));
         assert!(!key.verify(label, history, &record_id, &fields, &[]));
+    }
+}
+
+#[test]
+fn closings_have_the_known_secrets_and_macs() {
+    for vector in vectors("closings") {
+        let root = Secret::from_bytes(bytes(&vector["root"])).expect("root");
+        let number = |name: &str| u32::try_from(vector[name].as_u64().expect(name)).expect(name);
+        let stream = Stream {
+            id: array(&vector["stream"]),
+            kind: PeriodKind::parse(vector["kind"].as_str().expect("kind")).expect("kind"),
+            first: number("first"),
+            key_id: "1".into(),
+        };
+        let secret = EvolvingSecret::at(&root, &stream, number("period")).expect("a period of it");
+        assert_eq!(*secret.bytes(), array::<32>(&vector["secret"]));
+        let (history, position) = (HistoryId(array(&vector["history"])), vector["number"].as_u64().expect("number"));
+        let record = vector["record"].as_str().expect("record");
+        let mac: Mac = array(&vector["mac"]);
+        assert_eq!(closing_mac(&secret.closing_key(history), history, position, record), mac);
+        assert_eq!(closing_digest(position, record, &mac), array::<32>(&vector["digest"]));
     }
 }
 

@@ -108,6 +108,39 @@ pub struct DatabaseSlot {
     pub run_trouble: Text<252>,
     /// Histories whose run could not be made and has to wait.
     pub postponed: [Postponed; MAX_POSTPONED],
+    pub closing: ClosingSlot,
+}
+
+/// How far a database's periods are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct ClosingSlot {
+    /// The stream that the rest is about; zero: none.
+    pub stream: [u8; 16],
+    /// How many of its periods are closed, counted from period 0.
+    pub closed: u32,
+    /// Of which attached histories openings are there: a sum of their ids.
+    pub opened: u64,
+    /// Only a new stream can go on here.
+    pub needs_stream: bool,
+    /// The time of day that was accepted last in this boot of the machine, µs since 2000-01-01 UTC.
+    pub accepted_at: i64,
+    /// The machine's time of that moment, µs since its boot; 0: nothing was accepted since then.
+    pub accepted_boot_time: i64,
+    /// What went wrong the last time; empty: nothing.
+    pub trouble: Text<252>,
+}
+
+impl ClosingSlot {
+    pub const FREE: ClosingSlot = ClosingSlot {
+        stream: [0; 16],
+        closed: 0,
+        opened: 0,
+        needs_stream: false,
+        accepted_at: 0,
+        accepted_boot_time: 0,
+        trouble: Text::EMPTY,
+    };
 }
 
 /// How many histories of a database can wait for another try without keeping the others waiting.
@@ -165,6 +198,7 @@ impl DatabaseSlot {
         check_failed: false,
         run_trouble: Text::EMPTY,
         postponed: [Postponed::FREE; MAX_POSTPONED],
+        closing: ClosingSlot::FREE,
     };
 
     /// Makes the next visit find out anew when the run worker is needed.
@@ -177,7 +211,7 @@ impl DatabaseSlot {
 }
 
 /// A short text in shared memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Text<const N: usize> {
     length: u32,
@@ -217,6 +251,10 @@ pub struct LauncherSlot {
     pub scheduled_since: i64,
     /// How often the settings wanted checks since the checkpoints when it last looked, µs; 0: never.
     pub check_interval: i64,
+    /// The period that has ended and is to be closed everywhere, plus 1; 0: none is.
+    pub closing: u32,
+    /// Why periods cannot be closed; empty: they can.
+    pub closing_trouble: Text<508>,
 }
 
 /// The secret of the verification that a backend is running; zero when none runs.
