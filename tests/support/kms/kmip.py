@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from support.cluster import Cluster
-from support.kms import Done, Kms, as_server
+from support.kms import Kms, as_server
 from support.kms.service import Service
 
 CREATE_KEY = Path(__file__).parent / "kmip_create_key.py"
@@ -46,6 +46,8 @@ class KmipServer(Kms):
             "tls_cipher_suites = TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\n"
             f"database_path = {self.home}/kmip.db\n",
         )
+        for purpose, client in ("sign", "database"), ("verify", "auditor"):
+            (self.home / f"for-{purpose}.conf").symlink_to(f"{client}.conf")
         words = ["/usr/bin/pykmip-server", "-f", self.home / "server.conf", "-l", self.home / "kmip.log"]
         self.service = Service(words, self.port, self.home / "kmip.out", **as_server())
         self.services = [self.service]
@@ -84,8 +86,10 @@ class KmipServer(Kms):
     def strangers_line(self) -> str:
         return self.line_of("auditor")
 
-    def ask_verifier(self, key_id: str) -> Done:
-        return self.ask(key_id, "verify", line=self.line_of("auditor"))
+    @property
+    def verifiers_line(self) -> str:
+        """Somebody with both certificates."""
+        return self.line_of("for-%p")
 
     def down(self) -> AbstractContextManager[None]:
         return self.service.stopped()
