@@ -6,9 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.cluster import Cluster
+from support.cluster import Cluster, ClusterError
 from support.kms.kmip import KmipServer
-from support.kms.stories import KeyFromKms, assert_does_not_start, restart, seal_one
+from support.kms.stories import (
+    KeyFromKms,
+    assert_does_not_start,
+    evolving_server,
+    make_root,
+    opened,
+    restart,
+    seal_and_close,
+    seal_one,
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +87,19 @@ def test_a_server_that_hangs(kms: KmipServer, server: Cluster) -> None:
     assert "timed out" in server.log()
     restart(server, kms.line)
     assert seal_one(server) == before
+
+
+def test_the_sealing_server_never_has_the_root(kms: KmipServer) -> None:
+    """The KMS refuses it the root; who verifies makes the state file for it."""
+    make_root(kms)
+    with evolving_server(kms, kms.verifiers_line, "verifier") as verifier:
+        verifier.start()
+        seal_and_close(verifier)
+        with opened(verifier) as database:
+            state = str(database.value("SELECT seal.new_stream()"))
+    with evolving_server(kms, kms.line, "sealer") as sealer:
+        with pytest.raises(ClusterError, match="shows this client no symmetric key with the name pgseal-1-verify"):
+            sealer.start()
+        kms.write("sealer/state", state)
+        sealer.start()
+        assert "signatures of closing records not judged" in seal_and_close(sealer)

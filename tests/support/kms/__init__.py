@@ -129,9 +129,14 @@ class Kms(ABC):
         line = (line or self.line).replace("%k", key_id).replace("%p", purpose)
         return self.shell(line, environment, check=False)
 
+    @property
+    def verifiers_line(self) -> str:
+        """The same as somebody who gets the secret for `verify`, too."""
+        return self.line
+
     def ask_verifier(self, key_id: str) -> Done:
-        """The secret for `verify`, as whoever may have it gets it."""
-        return self.ask(key_id, "verify")
+        """The secret for `verify`."""
+        return self.ask(key_id, "verify", line=self.verifiers_line)
 
     def shell(self, script: str, environment: Mapping[str, str] | None = None, *, check: bool = True) -> Done:
         """Runs shell commands as the server's user."""

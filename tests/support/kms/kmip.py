@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from support.cluster import Cluster
-from support.kms import Done, Kms, as_server
+from support.kms import Kms, as_server
 from support.kms.service import Service
 
 CREATE_KEY = Path(__file__).parent / "kmip_create_key.py"
-EXTENSIONS = "extendedKeyUsage = {usage}Auth\nsubjectAltName = IP:127.0.0.1\n"
+EXTENSIONS = """extendedKeyUsage = {usage}Auth
+subjectAltName = IP:127.0.0.1
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
 
 
 class KmipServer(Kms):
@@ -26,7 +30,7 @@ class KmipServer(Kms):
     def start(self) -> None:
         self.port = Cluster.free_port()
         for authority in "authority", "other-authority":
-            self._new_key(authority, f"req -x509 -days 30 -out {authority}.pem")
+            self._new_key(authority, f"req -x509 -days 30 -addext keyUsage=critical,keyCertSign -out {authority}.pem")
         self._certify("server", "authority", "server")
         for client, authority in ("database", "authority"), ("auditor", "authority"), ("outsider", "other-authority"):
             self._certify(client, authority, "client")
@@ -42,6 +46,8 @@ class KmipServer(Kms):
             "tls_cipher_suites = TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384\n"
             f"database_path = {self.home}/kmip.db\n",
         )
+        for purpose, client in ("sign", "database"), ("verify", "auditor"):
+            (self.home / f"for-{purpose}.conf").symlink_to(f"{client}.conf")
         words = ["/usr/bin/pykmip-server", "-f", self.home / "server.conf", "-l", self.home / "kmip.log"]
         self.service = Service(words, self.port, self.home / "kmip.out", **as_server())
         self.services = [self.service]
@@ -80,8 +86,10 @@ class KmipServer(Kms):
     def strangers_line(self) -> str:
         return self.line_of("auditor")
 
-    def ask_verifier(self, key_id: str) -> Done:
-        return self.ask(key_id, "verify", line=self.line_of("auditor"))
+    @property
+    def verifiers_line(self) -> str:
+        """Somebody with both certificates."""
+        return self.line_of("for-%p")
 
     def down(self) -> AbstractContextManager[None]:
         return self.service.stopped()

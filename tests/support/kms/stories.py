@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from support.cluster import Cluster
+from support.cluster import Cluster, Settings
 from support.database import Database
-from support.kms import Kms, secret_of
+from support.evolving import wait_until_opened
+from support.kms import Kms, give, secret_of
 from support.refusal import NOT_IN_STATE, refusal
-from support.servers import watched
+from support.servers import assert_no_alarms, watched
 from support.starting import NO_WAY_OUT, refused_as_it_is
-from support.witnessing import until
+from support.witnessing import AT_ONCE, until
 
 BY_HAND = "Run the command by hand as the server's user; it must print the key and end with status 0."
 # Every program that a command may start.
@@ -89,6 +90,43 @@ def make_second(kms: Kms) -> None:
         kms.make_key("2")
 
 
+def make_root(kms: Kms) -> None:
+    """Makes the key 1 for `verify`, unless another test has."""
+    if kms.ask_verifier("1").returncode != 0:
+        kms.make_key("1", "verify")
+
+
+@contextmanager
+def evolving_server(kms: Kms, line: str, name: str) -> Iterator[Cluster]:
+    """A server of its own, with its state file in a folder of this name; not started."""
+    folder = kms.home / name
+    folder.mkdir()
+    give(folder)
+    settings: Settings = {
+        "pgseal.key_command": line, "pgseal.require_key": True,
+        "pgseal.key_evolution": "day", "pgseal.key_state_file": f"{folder}/state",
+    }  # fmt: skip
+    server = Cluster({**AT_ONCE, **settings}, key=None)
+    server.key = kms.fetch("1").hex()
+    try:
+        server.create()
+        yield server
+        assert_no_alarms(server)
+    finally:
+        server.destroy()
+
+
+def seal_and_close(server: Cluster) -> str:
+    """A history that is open for its first period; the basis on which verification calls it intact."""
+    with opened(server, server.createdb(name="sealed")) as database:
+        database.run("CREATE EXTENSION pgseal; CREATE TABLE h (n serial); SELECT seal.attach('h')")
+        database.run("INSERT INTO h DEFAULT VALUES")
+        wait_until_opened(database, "h")
+        ((verdict, basis),) = database.rows("SELECT verdict, basis FROM seal.verify_history()")
+        assert verdict == "intact"
+        return str(basis)
+
+
 class KeyFromKms:
     def test_the_key_is_the_same_after_a_restart(self, server: Cluster) -> None:
         before = seal_one(server)
@@ -122,7 +160,7 @@ class KeyFromKms:
 
     def test_the_next_key_and_the_other_purpose_have_secrets_of_their_own(self, kms: Kms) -> None:
         make_second(kms)
-        kms.make_key("1", "verify")
+        make_root(kms)
         first = kms.fetch("1")
         secrets = {first, kms.fetch("2"), secret_of(kms.ask_verifier("1").stdout)}
         assert len(secrets) == 3 and {len(secret) for secret in secrets} == {32}
@@ -153,6 +191,20 @@ class KeyFromKms:
         assert kms.tools <= started and bool(started) == bool(kms.tools), text
         assert secret.hex() not in text and asked.stdout.strip() not in text
         assert secret.hex() not in asked.stderr and asked.stdout.strip() not in asked.stderr
+
+    def test_the_other_purpose_is_the_root_of_secrets_that_evolve(self, kms: Kms) -> None:
+        """Fetched when a stream begins and when it is verified; it stays nowhere."""
+        make_root(kms)
+        root = secret_of(kms.ask_verifier("1").stdout).hex()
+        with evolving_server(kms, kms.verifiers_line, "evolving") as server:
+            server.start()
+            basis = seal_and_close(server)
+            assert "signatures of closing records judged" in basis
+            state = (kms.home / "evolving" / "state").read_text()
+            assert root not in state and root not in server.log()
+            with kms.down(), opened(server) as database:
+                ((verdict, basis),) = database.rows("SELECT verdict, basis FROM seal.verify_history()")
+                assert verdict == "intact" and "signatures of closing records not judged" in basis
 
     def test_rotation(self, kms: Kms, server: Cluster) -> None:
         """The last one of the class: from here on the key in force is the second."""
