@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 /// How long after the end of a period, or the start of the server, its closings may be on their way, µs.
 const GRACE: i64 = 600_000_000;
 
+/// How long something may keep a period from being closed, µs.
+const LONGEST_DELAY: i64 = 86_400_000_000;
+
 /// What can be pruned is at least so old, µs.
 const YEAR: i64 = 365 * 86_400_000_000;
 
@@ -161,10 +164,12 @@ impl Closings {
             return found;
         }
         let next = reached(newest);
-        let by_state =
+        let in_force =
             facts.in_force.filter(|in_force| in_force.stream == period.stream).map(|in_force| in_force.number);
-        let by_clock = runs_long.then(|| period.kind.period(clock::now() - GRACE));
-        if let Some(until) = by_state.into_iter().chain(by_clock).max().filter(|until| next < *until) {
+        // While something keeps a period from being closed, its secret stays, by which anybody could close it.
+        let grace = if in_force == Some(next) { LONGEST_DELAY } else { GRACE };
+        let by_clock = runs_long.then(|| period.kind.period(clock::now() - grace));
+        if let Some(until) = in_force.into_iter().chain(by_clock).max().filter(|until| next < *until) {
             let gap = period_names(period.kind, next, until - 1);
             found.push(altered(format!("{gap} is not closed, or its closing records were removed")));
         }

@@ -139,7 +139,8 @@ def test_a_promoted_standby_goes_on_with_its_own_stream(db: Database, evolving: 
     evolving.server.configure(dict(COPIED), restart=True)
     evolving.days_pass()
     state = evolving.server.home / "state" / "standby"
-    standby = standby_of(Servers(), db, **{"pgseal.key_state_file": str(state)})
+    source = evolving.server.settings["pgseal.key_file"]
+    standby = standby_of(Servers(), db, **{"pgseal.key_file": source, "pgseal.key_state_file": str(state)})
     try:
         caught_up(db, standby)
         assert verdicts(standby) == ["intact"]

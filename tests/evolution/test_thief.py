@@ -129,7 +129,9 @@ def test_all_closings_removed_and_todays_opened(db: Database, thief: Thief) -> N
 def test_closings_of_one_history_removed(db: Database, thief: Thief) -> None:
     db.run("DELETE FROM seal.closing WHERE history_id = %s", [thief.subjects[1]])
     thief.rewrite()
-    assert ("configuration_altered", "the closing records of this history were removed") in answer(db)
+    # The worker may have opened the history anew already.
+    assert "configuration_altered" in kinds(db)
+    assert verdicts(db) == ["tampered"]
 
 
 def test_all_closings_removed(db: Database, thief: Thief) -> None:

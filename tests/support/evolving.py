@@ -51,7 +51,11 @@ class Evolving:
         return state
 
     def today(self) -> int:
-        return (self.clock.now() - EPOCH).days
+        """The period that it is now."""
+        now = self.clock.now()
+        if self.server.settings["pgseal.key_evolution"] == "month":
+            return (now.year - EPOCH.year) * 12 + now.month - 1
+        return (now - EPOCH).days
 
     def hide_root(self) -> None:
         self.root_file.unlink()
@@ -74,6 +78,12 @@ class Evolving:
     def days_pass(self, days: int = 1) -> None:
         for _ in range(days):
             self.clock.forward(days=1)
+            self.wait_until_closed()
+
+    def months_pass(self, months: int = 1) -> None:
+        """For periods of a month."""
+        for _ in range(months):
+            self.clock.forward(days=30.5)
             self.wait_until_closed()
 
     def closings(self, db: Database, history: str | None = None) -> list[tuple[str, int]]:

@@ -1,16 +1,18 @@
 //! Where chains stand at the moment of a closing, as table, memory and anchors have it.
 
 use super::content::Pin;
+use crate::pg::snapshot::Sees;
 use crate::pg::{server, spi};
 use crate::record::anchor::{self, Heads};
 use crate::record::identity::in_anchors;
 use crate::record::journal;
+use crate::record::journaled::{self, Journaled};
 use crate::record::registry::{self, Registration};
 use crate::schedule;
 use crate::seal::newest_anchor::NewestAnchor;
 use crate::seal::plan::chain_name;
 use crate::seal::{heads, reload};
-use pgseal_chain::{GENESIS, Mac};
+use pgseal_chain::{GENESIS, HistoryId, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is the same for all subjects of one moment. Read in this order: whatever is sealed later than the look at the
@@ -24,6 +26,7 @@ pub struct Standing {
     /// Position, mac and time of the journal's newest entry.
     pub journal: (u64, Mac, i64),
     pub attached: Vec<Registration>,
+    journaled: BTreeMap<HistoryId, Journaled>,
 }
 
 impl Standing {
@@ -33,12 +36,13 @@ impl Standing {
         let (_, journal) = journal::head(prefix)?;
         let attached = registry::registrations().into_iter().filter(Registration::is_attached).collect();
         Some(Standing {
-            anchored: anchor::state(prefix, crate::pg::snapshot::Sees::Stored),
+            anchored: anchor::state(prefix, Sees::Stored),
             prefix: prefix.to_owned(),
             anchor,
             owned,
             journal: (journal.position, journal.mac, journal.sealed_at),
             attached,
+            journaled: journaled::as_seen(Sees::Stored),
         })
     }
 
@@ -71,6 +75,10 @@ impl Standing {
         for (_, chain, position, mac) in self.anchored.iter().filter(|head| head.0 == in_anchors(registration.history))
         {
             raise(chain, position, mac, 0);
+        }
+        // What was pruned as a whole is in no table.
+        for (chain, cut) in self.journaled.get(&registration.history).into_iter().flat_map(|known| &known.cuts) {
+            raise(chain, cut.position, cut.mac, cut.sealed_at);
         }
         for remembered in heads::of_history(registration.history) {
             let head = remembered.head;
