@@ -2,6 +2,8 @@
 
 mod mask;
 
+pub use mask::without_secrets;
+
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -62,7 +64,7 @@ impl ShellCommand<'_> {
             return Err(CommandError::TooMuchOutput(self.max_output));
         }
         if !status.success() {
-            let stderr = mask::quote(&running.complained, &running.printed);
+            let stderr = without_secrets(&running.complained, &running.printed);
             return Err(CommandError::Failed { status: describe(status), stderr });
         }
         Ok(std::mem::take(&mut running.printed))

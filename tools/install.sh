@@ -12,7 +12,7 @@ STAMP=$ROOT/target/installed-$FEATURE
 # What the build depends on: every source file, the toolchain, the server's version.
 fingerprint() {
     {
-        find Cargo.toml Cargo.lock pgseal.control src sql crates .cargo rust-toolchain.toml \
+        find Cargo.toml Cargo.lock pgseal.control src sql include crates .cargo rust-toolchain.toml \
             -type f -not -path '*/target/*' -print0 2>/dev/null | sort -z | xargs -0 sha256sum
         rustc --version
         "$PG_CONFIG" --version
@@ -37,6 +37,8 @@ use_pg_config() {
 build() {
     rm -rf "$PACKAGE"
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$FEATURE" --out-dir "$PACKAGE"
+    # Where PGXS puts the headers of an extension.
+    install -D -m 644 -t "$PACKAGE$("$PG_CONFIG" --includedir-server)/extension/pgseal" include/*.h
 }
 
 # Each file is copied beside its place and moved over the old one, so that a server that has the old library

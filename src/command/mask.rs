@@ -1,4 +1,4 @@
-//! What a command complained about, without words that could be a part of a key.
+//! What a command or a key provider complained about, without words that could be a part of a key.
 
 use zeroize::Zeroizing;
 
@@ -6,12 +6,15 @@ use zeroize::Zeroizing;
 const SHORTEST_SECRET: usize = 16;
 const MASK: &str = "***";
 
-/// A colon and the text of standard error in one line, or nothing if it says nothing.
-pub fn quote(stderr: &[u8], stdout: &[u8]) -> String {
+/// A colon and the complaint in one line of printable text, or nothing if it says nothing. `secret` is what the one
+/// who complains may have repeated.
+pub fn without_secrets(complaint: &[u8], secret: &[u8]) -> String {
     // What is no UTF-8 is copied, and the copy may hold a secret as well.
-    let text = Zeroizing::new(String::from_utf8_lossy(stderr).into_owned());
-    let secret = Zeroizing::new(String::from_utf8_lossy(stdout).into_owned());
-    let words: Vec<String> = text.split_whitespace().map(|word| mask(word, secret.trim())).collect();
+    let text = Zeroizing::new(String::from_utf8_lossy(complaint).into_owned());
+    let secret = Zeroizing::new(String::from_utf8_lossy(secret).into_owned());
+    let words =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(|word| mask(word, secret.trim())).collect();
     let nothing_to_say = words.iter().all(|word| word == MASK);
     if nothing_to_say { String::new() } else { format!(": {}", words.join(" ")) }
 }

@@ -2,6 +2,7 @@
 
 use crate::command::CommandError;
 use crate::pg::error::Report;
+use crate::pg::key_provider::Unusable;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::KeyError;
 use thiserror::Error;
@@ -26,6 +27,16 @@ pub enum KeyFault {
     Command(CommandError),
     #[error("{origin}: {error}")]
     Malformed { origin: &'static str, error: KeyError },
+    #[error("the library that registered itself as key provider {0}")]
+    UnusableProvider(Unusable),
+    #[error("{setting} is set, and the key provider \"{provider}\" is loaded, but a key has exactly one source")]
+    ProviderBeside { setting: &'static str, provider: &'static str },
+    #[error("the key provider \"{provider}\" gave no key: it {how}{complaint}")]
+    ProviderFailed { provider: &'static str, how: String, complaint: String },
+    #[error("the key provider \"{provider}\" gave no key: {error}")]
+    ProviderMalformed { provider: &'static str, error: KeyError },
+    #[error("the key provider \"{provider}\" gave no key: it wrote nothing but zeros")]
+    ProviderBlank { provider: &'static str },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
     #[error("the key with id \"{id}\" is not at hand: {fault}")]
@@ -94,6 +105,18 @@ impl KeyFault {
                     "The key must be at least 32 bytes as hexadecimal or base64 text (openssl rand -hex 32). Correct it, {restart}."
                 )
             }
+            KeyFault::UnusableProvider(_) => {
+                format!("Build the provider with the pgseal_key_provider.h of this pgseal, {restart}.")
+            }
+            KeyFault::ProviderBeside { setting, .. } => format!(
+                "Take {setting} out of postgresql.conf, or the provider's library out of shared_preload_libraries, {restart}."
+            ),
+            KeyFault::ProviderFailed { provider, .. } => {
+                format!("Remove the cause, as the documentation of \"{provider}\" says, {restart}.")
+            }
+            KeyFault::ProviderMalformed { provider, .. } | KeyFault::ProviderBlank { provider } => format!(
+                "A secret has 32 to 1024 bytes, raw and not as text. Have \"{provider}\" give such a one, {restart}."
+            ),
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
             ),

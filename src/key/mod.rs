@@ -10,7 +10,8 @@ mod template;
 pub use fault::KeyFault;
 
 use crate::pg::error::Report;
-use crate::pg::{secret_memory, startup};
+use crate::pg::secret_memory;
+use crate::pg::startup;
 use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, HistoryKeys, RecordKey, Secret};

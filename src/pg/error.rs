@@ -1,7 +1,7 @@
 //! Errors as a DBA reads them: SQLSTATE, what happened, DETAIL, HINT with the command to run.
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::{PgLogLevel, PgSqlErrorCode};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -104,6 +104,15 @@ impl Report {
     /// Server log only.
     pub fn log(self) {
         self.emit(PgLogLevel::LOG);
+    }
+}
+
+/// What an ERROR that was caught says.
+pub(super) fn message_of(error: &CaughtError) -> &str {
+    match error {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => report.message(),
     }
 }
 

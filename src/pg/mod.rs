@@ -16,6 +16,7 @@ pub mod executor;
 pub mod index;
 pub mod invalidation;
 pub mod jsonb;
+pub mod key_provider;
 pub mod lock;
 pub mod object_access;
 pub mod output;

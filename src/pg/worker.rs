@@ -1,6 +1,7 @@
 //! Background workers: the static launcher, and its dynamic workers: one at a time that anchors, one for a database
 //! that runs what is scheduled, and those of the witness.
 
+use super::error::message_of;
 use super::lock;
 use super::relation::Relation;
 use super::scan;
@@ -10,7 +11,6 @@ use nix::unistd::Pid;
 use pgrx::bgworkers::{
     BackgroundWorker, BackgroundWorkerBuilder, BackgroundWorkerStatus, BgWorkerStartTime, SignalWakeFlags,
 };
-use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::{IntoDatum, PgTryBuilder, pg_sys};
 use std::ffi::{CString, c_int};
@@ -236,7 +236,7 @@ pub fn attempt<R>(work: impl FnOnce() -> R) -> Result<R, String> {
         .catch_others(|error| {
             // SAFETY: outside of whatever failed, as the server's own loops do after an ERROR, which was copied.
             unsafe { pg_sys::AbortOutOfAnyTransaction() }
-            Err(message(&error))
+            Err(message_of(&error).to_owned())
         })
         .execute()
 }
@@ -260,19 +260,11 @@ pub fn transaction<R>(work: impl FnOnce() -> R, on_error: fn(&str)) -> R {
     BackgroundWorker::transaction(AssertUnwindSafe(|| {
         PgTryBuilder::new(AssertUnwindSafe(work))
             .catch_others(|error| {
-                on_error(&message(&error));
+                on_error(message_of(&error));
                 error.rethrow()
             })
             .execute()
     }))
-}
-
-fn message(error: &CaughtError) -> String {
-    match error {
-        CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. } => report.message().to_owned(),
-    }
 }
 
 /// Oids of all databases, also of those that accept no connections at the moment; but for the

@@ -13,10 +13,13 @@ use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::identity;
+use crate::record::journal;
+use crate::record::ring;
 use crate::record::tables::{self, Table};
 use crate::seal::newest_anchor::NewestAnchor;
 use pgseal_chain::{ANCHORS, AnchorEntry, HistoryId, Mac, RecordKey, is_same_mac};
 use serde_json::{Map, Value, json};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// Stands for the journal among the histories of an anchor.
@@ -188,11 +191,18 @@ pub fn visit(chain: &str, sees: Sees, mut visitor: impl FnMut(Anchor) -> bool) -
 }
 
 /// The newest authentic anchor of a chain, [`NewestAnchor::NONE`] if there is none; `None` where the
-/// anchors cannot be read.
+/// anchors cannot be read. One whose key is out of reach counts: the next one follows it, and verification says that
+/// it could not be judged.
 pub fn newest(chain: &str, sees: Sees) -> Option<NewestAnchor> {
     let mut found = None;
+    let ring = OnceCell::new();
     visit(chain, sees, |anchor| {
-        found = anchor.as_newest();
+        found = anchor.as_newest().or_else(|| {
+            let ring = ring.get_or_init(|| journal::judged(sees).1);
+            let mac = anchor.mac.as_slice().try_into().ok()?;
+            let is_possible = !anchor.malformed && ring::is_out_of_reach(ring, &anchor.key_id);
+            is_possible.then_some(NewestAnchor { number: anchor.number, at: anchor.at, mac })
+        });
         found.is_none()
     })?;
     Some(found.unwrap_or(NewestAnchor::NONE))

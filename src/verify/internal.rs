@@ -305,8 +305,7 @@ impl Internal {
         for chain in entries.chunk_by(|(a, _), (b, _)| a.chain == b.chain) {
             self.check_journal_chain(chain);
         }
-        let entries: Vec<&Entry> = entries.iter().map(|(entry, _)| entry).collect();
-        let tops = entries.iter().map(|entry| (entry.chain.as_bytes(), entry.position));
+        let tops = entries.iter().map(|(entry, _)| (entry.chain.as_bytes(), entry.position));
         let tops = tops.fold(BTreeMap::new(), |mut tops: BTreeMap<&[u8], u64>, (chain, position)| {
             let top = tops.entry(chain).or_default();
             *top = (*top).max(position);
@@ -321,14 +320,14 @@ impl Internal {
             ends.push((prefix.clone(), known.head.position, known.head.mac));
         }
         for (name, position, mac) in ends.into_iter().collect::<BTreeSet<_>>() {
-            let of_chain = || entries.iter().filter(|entry| entry.chain == name);
-            let top = of_chain().map(|entry| entry.position).max().unwrap_or(0);
+            let of_chain = || entries.iter().filter(|(entry, _)| entry.chain == name);
+            let top = of_chain().map(|(entry, _)| entry.position).max().unwrap_or(0);
             if top < position {
                 let what = "the newest entries of the journal were removed".to_owned();
                 self.findings.push(journal_finding(Kind::Truncated, &name, top + 1, position, what));
             } else if of_chain()
-                .filter(|entry| entry.position == position)
-                .any(|entry| !entry.malformed && entry.stored_mac().is_some_and(|other| other != mac))
+                .filter(|(entry, standing)| entry.position == position && *standing != Standing::False)
+                .any(|(entry, _)| entry.stored_mac().is_some_and(|other| other != mac))
             {
                 let what = format!("entry {position} of the journal is not the one that was written");
                 self.findings.push(journal_finding(Kind::Modified, &name, position, position, what));

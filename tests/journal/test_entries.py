@@ -85,6 +85,7 @@ def test_epoch(db: Database) -> None:
     )
     assert entry["details"] == {
         "epoch": 2, "digest": stored["digest"], "tenant_column": None, "record": stored["record"],
+        "key_source": "pgseal.key_file",
     }  # fmt: skip
     assert entry["history_id"] == row_of(db)["history_id"]
     assert_intact_journal(db)

@@ -13,6 +13,9 @@ FUNCTIONS = {
     "seal.hold(regclass,text,text)",
     "seal.release(regclass,text,text)",
     "seal.hold_lines()",
+    "seal.rotate_key()",
+    "seal.retire_key(text)",
+    "seal.key_lines()",
     "seal.accept_clock(text)",
     "seal.verify_and_prune(regclass,boolean)",
     "seal.run_lines()",
@@ -52,7 +55,7 @@ AGGREGATES = {
 }
 TABLES = {"seal.history", "seal.epoch", "seal.journal", "seal.anchor", "seal.run", "seal.checkpoint", "seal.alert"}
 VIEWS = {
-    *("seal.status", "seal.verification", "seal.holds", "seal.metrics", "seal.database_metrics"),
+    *("seal.status", "seal.verification", "seal.holds", "seal.keys", "seal.metrics", "seal.database_metrics"),
     "seal.verification_progress",
 }
 SEQUENCES = {"seal.run_id", "seal.alert_id_seq"}
@@ -210,12 +213,13 @@ def test_nothing_is_granted_to_public(db: Database) -> None:
 
 def test_what_each_role_may(db: Database) -> None:
     questions = {"verify_history", "findings", "is_intact", "check_witness", "document", "check_setup"}
-    questions |= {"verify_since_checkpoint", "status_lines", "run_lines", "hold_lines"}
+    questions |= {"verify_since_checkpoint", "status_lines", "run_lines", "hold_lines", "key_lines"}
     questions |= {"metrics_lines", "database_metrics_line", "progress_lines"}
     questions |= {"report", "check_report"}
     auditor = questions | {"acknowledge"}
     operator = questions | {"verify_and_prune", "hold", "release", "test_alert", "deliver_alerts"}
     admin = auditor | operator | {"attach", "detach", "open_epoch", "set_window", "set_schedule", "accept_clock"}
+    admin |= {"rotate_key", "retire_key"}
     admin |= {"seal_entry", "refuse_change"}
     for role, expected in {"pgseal_auditor": auditor, "pgseal_operator": operator, "pgseal_admin": admin}.items():
         found = db.rows(
