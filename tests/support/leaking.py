@@ -77,14 +77,16 @@ def processes(server: Cluster) -> dict[int, str]:
     return named
 
 
-def core_of(server: Cluster, pid: int) -> bytes:
-    """A core file of a process that lives on: gdb leaves out what the kernel would leave out."""
+def core_of(server: Cluster, pid: int) -> bytes | None:
+    """A core file of a process that lives on: gdb leaves out what the kernel would leave out. None if it has ended."""
     prefix = server.home / "core"
     done = subprocess.run(
         ["gcore", "-o", prefix, str(pid)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
     path = Path(f"{prefix}.{pid}")
-    assert path.exists(), done.stdout + done.stderr
+    if not path.exists():
+        assert not Path(f"/proc/{pid}").exists(), done.stdout + done.stderr
+        return None
     core = path.read_bytes()
     path.unlink()
     assert core.startswith(b"\x7fELF")
