@@ -13,6 +13,7 @@ use crate::record::closing::{self, Content, JournaledStream, LATE, Stored};
 use crate::record::cut::Cut;
 use crate::record::identity::{content, origin, uuid_text};
 use crate::record::journal::{Act, Entry};
+use crate::record::ring::Ring;
 use pgseal_chain::{ClosingKind, Finding, HistoryId, JOURNAL, Kind, Mac, Origin, Period, judge_closings, period_names};
 use std::collections::BTreeMap;
 
@@ -52,6 +53,8 @@ pub struct Facts<'a> {
     pub streams: &'a [JournaledStream],
     /// What administrators did, in its order.
     pub acts: &'a [Entry],
+    /// Which keys there were.
+    pub ring: &'a Ring,
     /// The history that this is about.
     pub history: Option<HistoryId>,
     /// Histories that the journal knows.
@@ -67,7 +70,7 @@ impl Closings {
     pub fn judge(facts: &Facts<'_>) -> Closings {
         let mut stored = closing::stored(Sees::Snapshot);
         let mut closings = Closings::default();
-        let mut secrets = Secrets::of(facts.streams);
+        let mut secrets = Secrets::of(facts.streams, facts.ring);
         let of_journal = stored.remove(&JOURNAL).unwrap_or_default();
         closings.journal = closings.subject(&of_journal, &mut secrets);
         if let Some(history) = facts.history {

@@ -99,6 +99,7 @@ impl Internal {
         internal.closings = Closings::judge(&Facts {
             streams: &internal.overall.streams,
             acts: &acts,
+            ring: &internal.ring,
             history,
             is_known: &is_known,
             here: internal.here.as_deref(),

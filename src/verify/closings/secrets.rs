@@ -4,6 +4,7 @@
 use crate::key::{self, KeyFault, evolution};
 use crate::pg::clock;
 use crate::record::closing::{Content, JournaledStream, Stored};
+use crate::record::ring::{self, Ring};
 use pgseal_chain::{ClosingKind, EvolvingSecret, HistoryId, Period, RecordKey, Secret};
 use std::collections::BTreeMap;
 
@@ -25,22 +26,23 @@ pub(super) enum Root {
 /// The roots of this run, fetched when they are needed first and wiped at its end, and what comes from them.
 pub(super) struct Secrets<'a> {
     streams: &'a [JournaledStream],
+    ring: &'a Ring,
     pub(super) roots: BTreeMap<String, Root>,
     /// By stream: the period that was needed last.
     periods: BTreeMap<[u8; 16], (u32, EvolvingSecret)>,
 }
 
 impl<'a> Secrets<'a> {
-    pub(super) fn of(streams: &'a [JournaledStream]) -> Secrets<'a> {
-        Secrets { streams, roots: BTreeMap::new(), periods: BTreeMap::new() }
+    pub(super) fn of(streams: &'a [JournaledStream], ring: &'a Ring) -> Secrets<'a> {
+        Secrets { streams, ring, roots: BTreeMap::new(), periods: BTreeMap::new() }
     }
 
     pub(super) fn judge(&mut self, record: &Stored, read: &Content) -> Standing {
         let key = match (read.what, read.period) {
-            (ClosingKind::Rotation, _) => match key::by_id(&read.key_id) {
-                Ok(key) => Ok(key.keys(record.subject).record_key()),
-                Err(_) => Err(Standing::Unjudged),
-            },
+            (ClosingKind::Rotation, _) if ring::is_out_of_reach(self.ring, &read.key_id) => Err(Standing::Unjudged),
+            (ClosingKind::Rotation, _) => {
+                key::by_id(&read.key_id).map(|key| key.keys(record.subject).record_key()).map_err(|_| Standing::False)
+            }
             (_, Some(period)) => self.of_period(record.subject, period),
             (_, None) => Err(Standing::False),
         };
