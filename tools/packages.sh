@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that pgseal's targets need, and only those that are missing.
 #   tools/packages.sh build    compiler, libclang, PostgreSQL with its headers, python3
-#   tools/packages.sh test     the same, python3-venv, pg_cron, which a test has start verification, and what
-#                              tests/key/kms fetches keys from
+#   tools/packages.sh test     the same, python3-venv, pg_cron, which a test has start verification, gdb,
+#                              which makes core files, and what tests/key/kms fetches keys from
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -19,7 +19,7 @@ needed() {
         fi
     fi
     if [ "${1:-}" = test ]; then
-        echo python3-venv
+        echo python3-venv gdb
         echo age awscli opensc openssl python3-pykmip softhsm2 systemd
     fi
 }

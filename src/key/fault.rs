@@ -39,6 +39,8 @@ pub enum KeyFault {
     ProviderBlank { provider: &'static str },
     #[error("the history was sealed with another key than this server has (fingerprint {wanted}, here {have})")]
     OtherKey { wanted: String, have: String },
+    #[error("{origin} gives one and the same secret of key {id} to sign and to verify")]
+    RootSeals { origin: &'static str, id: String },
     #[error("{setting} has no %p: it gives no secret for verification alone")]
     NoRoot { setting: &'static str },
     #[error("the key with id \"{id}\" is not at hand: {fault}")]
@@ -127,6 +129,9 @@ impl KeyFault {
             ),
             KeyFault::OtherKey { .. } => format!(
                 "Put the key that sealed it back where pgseal fetches it, {restart}. If this server's key is the right one (compare its fingerprint with that of the escrowed key), the records of the history were changed."
+            ),
+            KeyFault::RootSeals { origin, .. } => format!(
+                "Have {origin} give another secret to verify than to sign, see docs/forward-security.md, {restart}."
             ),
             KeyFault::NoRoot { setting } => {
                 format!("Write %p into {setting}, see docs/forward-security.md, {restart}.")

@@ -30,7 +30,8 @@ COMMANDS = {
     "key and failure": (f"echo {KEY}; echo so close >&2; exit 1", " ended with exit status 1: so close", BY_HAND),
     "key and failure, silently": (f"echo {KEY}; exit 1", " ended with exit status 1", BY_HAND),
     "key on both": (f"printf {KEY}; printf {KEY} >&2; exit 3", " ended with exit status 3", BY_HAND),
-    "part on stderr": (f"printf {KEY}; echo 'got: {KEY[:40]}' >&2; exit 3", " ended with exit status 3: got: ***", BY_HAND),
+    "part on stderr": (f"printf {KEY}; echo 'got: {KEY[:40]}' >&2; exit 3",
+                       " ended with exit status 3: got: ***", BY_HAND),
     "key on stderr only": (f"printf {KEY} >&2; exit 3", " ended with exit status 3", BY_HAND),
     "silent": ("true", ": the key is empty", MALFORMED),
     "a newline": ("echo", ": the key is empty", MALFORMED),
@@ -111,7 +112,8 @@ def test_a_held_key_goes_on_sealing_while_the_system_is_down(sealed: Cluster) ->
         assert database.rows("SELECT verdict, entries FROM seal.verify_history(history => 'g')") == [("intact", 3)]
         # Only a start needs it again.
         sealed.stop()
-        assert refused_as_it_is(sealed)[0] == "pgseal has no usable key: pgseal.key_command ended with exit status 7: down"
+        fatal, _ = refused_as_it_is(sealed)
+        assert fatal == "pgseal has no usable key: pgseal.key_command ended with exit status 7: down"
         put(sealed, "up", "")
         sealed.start()
         database.run("INSERT INTO g VALUES (4)")

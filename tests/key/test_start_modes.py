@@ -84,7 +84,7 @@ def test_the_value_of_a_setting(own_cluster: Servers, name: str) -> None:
 
 
 def test_pg_rewind(own_cluster: Servers) -> None:
-    """The old primary was killed and has no key at hand: pg_rewind starts it in single-user mode, and asks it with -C."""
+    """The old primary was killed and has no key: pg_rewind starts it in single-user mode, and asks it with -C."""
     old = own_cluster({**COPIED, "wal_log_hints": True, "wal_keep_size": "64MB", "restore_command": "false"})
     database = sealed(old)
     new = own_cluster.adopt(old.basebackup())

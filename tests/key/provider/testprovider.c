@@ -82,7 +82,7 @@ fetch(const char *key_id, const char *purpose, unsigned char *secret, size_t cap
 	}
 
 	for (size_t i = 0; i < bytes; i++)
-		secret[i] = (unsigned char) (3 * key_id[0] + 7 * i + (strcmp(purpose, "verify") == 0));
+		secret[i] = (unsigned char) (3 * key_id[0] + 7 * i + (strcmp(purpose, "verify") == 0 && !is("one secret")));
 	if (is("talkative") || is("raises the key"))
 	{
 		for (size_t i = 0; i < 32; i++)
