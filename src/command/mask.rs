@@ -28,7 +28,8 @@ fn mask(word: &str, secret: &str) -> String {
         let (digits, others) = rest.split_at(run);
         let hex = longest_hex_run(digits) >= SHORTEST_SECRET;
         let base64 = digits.len() >= 2 * SHORTEST_SECRET;
-        let repeated = digits.len() >= SHORTEST_SECRET / 2 && secret.contains(digits);
+        let is_part = |piece: &str| piece.len() >= SHORTEST_SECRET / 2 && secret.contains(piece);
+        let repeated = is_part(digits) || digits.split(['+', '/', '=', '-', '_']).any(is_part);
         shown.push_str(if hex || base64 || repeated { MASK } else { digits });
         let next = others.find(digit).unwrap_or(others.len());
         shown.push_str(&others[..next]);

@@ -74,7 +74,7 @@ impl HistoryRing {
     }
 
     pub fn of_key(&self, id: &str) -> Result<HistoryKeys, KeyFault> {
-        self.keys.get(id).cloned().unwrap_or_else(|| Err(KeyFault::NoSuchId))
+        self.keys.get(id).cloned().unwrap_or(Err(KeyFault::NoSuchId))
     }
 
     /// Whether the record can be as pgseal wrote it: its mac is right, or its key is not at hand.

@@ -39,10 +39,12 @@ impl<'a> Secrets<'a> {
 
     pub(super) fn judge(&mut self, record: &Stored, read: &Content) -> Standing {
         let key = match (read.what, read.period) {
+            (ClosingKind::Rotation, _) if !self.ring.contains_key(&read.key_id) => Err(Standing::False),
             (ClosingKind::Rotation, _) if ring::is_out_of_reach(self.ring, &read.key_id) => Err(Standing::Unjudged),
-            (ClosingKind::Rotation, _) => {
-                key::by_id(&read.key_id).map(|key| key.keys(record.subject).record_key()).map_err(|_| Standing::False)
-            }
+            (ClosingKind::Rotation, _) => key::to_verify(&read.key_id)
+                .and_then(|key| key.keys(record.subject))
+                .map(|keys| keys.record_key())
+                .map_err(|_| Standing::Unjudged),
             (_, Some(period)) => self.of_period(record.subject, period),
             (_, None) => Err(Standing::False),
         };
