@@ -20,7 +20,7 @@ use super::tables::{self, Table};
 use crate::pg::snapshot::Sees;
 use crate::pg::value::{ColumnType, TypeOid};
 use crate::pg::{scan, spi, user};
-use pgseal_chain::{HistoryId, Mac, RecordKey, closing_digest, closing_mac};
+use pgseal_chain::{HistoryId, Mac, RecordKey, closing_digest, closing_mac, is_same_mac};
 use std::collections::BTreeMap;
 
 /// One row of `seal.closing`.
@@ -39,7 +39,7 @@ impl Stored {
     }
 
     pub fn is_authentic(&self, key: &RecordKey) -> bool {
-        self.mac == self.expected_mac(key)
+        is_same_mac(&self.expected_mac(key), &self.mac)
     }
 
     pub fn digest(&self) -> [u8; 32] {

@@ -1,6 +1,7 @@
 //! Secrets that evolve: one for each period, derived one way from the one before, so that whoever has that of today
 //! cannot make what was signed yesterday.
 
+use crate::wiped::on_wiped_stack;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -171,10 +172,12 @@ impl EvolvingSecret {
     }
 
     fn expand(secret: &[u8], stream: &[u8; 16], info: &[&[u8]]) -> Self {
-        let mut key = Zeroizing::new([0; 32]);
-        let hkdf = Hkdf::<Sha256>::new(Some(stream), secret);
-        hkdf.expand_multi_info(info, key.as_mut()).expect("a single block of HKDF-SHA-256");
-        Self(key)
+        on_wiped_stack(|| {
+            let mut key = Zeroizing::new([0; 32]);
+            let hkdf = Hkdf::<Sha256>::new(Some(stream), secret);
+            hkdf.expand_multi_info(info, key.as_mut()).expect("a single block of HKDF-SHA-256");
+            Self(key)
+        })
     }
 }
 

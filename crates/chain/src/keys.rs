@@ -168,7 +168,7 @@ impl HistoryKeys {
 
     /// The key under which the entries of one census are hashed.
     pub(crate) fn census_terms_key(&self, nonce: &[u8; 16]) -> Zeroizing<[u8; 16]> {
-        self.expand_bytes(&[b"pgseal census terms", nonce])
+        on_wiped_stack(|| self.expand_bytes(&[b"pgseal census terms", nonce]))
     }
 
     /// The key that authenticates the tallies of one census.
