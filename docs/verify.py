@@ -2,7 +2,7 @@
 
     python3 verify.py export.jsonl secret.txt
 
-The secret is hex or base64. Ends with 0 if all is as it was sealed, with 1 if not, with 2 if nothing was sealed.
+The secret is hex or base64; after a rotation, one line for each key: its id and the secret. Ends with 0 if all is as it was sealed, with 1 if not, with 2 if nothing was sealed.
 """
 
 import base64
@@ -33,6 +33,11 @@ def read_secret(text: str) -> bytes:
     return bytes.fromhex(text) if is_hex else base64.b64decode(text + "=" * (-len(text) % 4))
 
 
+def read_secrets(text: str) -> dict[str, bytes]:
+    words = [line.split() for line in text.splitlines() if line.strip()]
+    return {line[0] if line[1:] else "1": read_secret(line[-1]) for line in words}
+
+
 def sized(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
@@ -53,11 +58,12 @@ def record_mac(key: bytes, label: str, history: bytes, record_id: bytes, fields:
     return mac(key, message + b"".join(b"\x00" if field is None else b"\x01" + sized(field) for field in fields))
 
 
-def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]) -> list[str]:
+def record_faults(secrets: dict[str, bytes], history: bytes, settings: Line, epochs: list[Line]) -> list[str]:
     """Are the settings and the epochs those that pgseal wrote, and does each epoch follow the one before?"""
-    faults, previous = [], None
+    faults, previous, key = [], None, b""
     for number, epoch in enumerate(epochs, 1):
         record_id = history + struct.pack(">I", epoch["epoch"])
+        key = derive(secrets.get(json.loads(epoch["record"])["key"], b""), history, b"pgseal record")
         if record_mac(key, "epoch", history, record_id, [epoch["record"].encode()]).hex() != epoch["mac"]:
             faults.append(f"epoch {epoch['epoch']}: its record was changed")
         if epoch["epoch"] != number or json.loads(epoch["record"]).get("previous") != previous:
@@ -71,13 +77,14 @@ def record_faults(key: bytes, history: bytes, settings: Line, epochs: list[Line]
     return faults
 
 
-def cuts_of(key: bytes, history: bytes, journal: list[Line]) -> tuple[dict[str, Line], list[str]]:
+def cuts_of(secrets: dict[str, bytes], history: bytes, journal: list[Line]) -> tuple[dict[str, Line], list[str]]:
     """Where each chain of the history begins: after its last pruned entry, which the journal has."""
     cuts: dict[str, Line] = {}
     faults = []
     for act in journal:
         record_id = act["journal"].encode() + struct.pack(">Q", act["seq"])
         fields = [None if field is None else bytes.fromhex(field) for field in act["fields"]]
+        key = derive(secrets.get((fields[8] or b"").decode(), b""), JOURNAL, b"pgseal record")
         if record_mac(key, "journal", JOURNAL, record_id, fields).hex() != act["mac"]:
             faults.append(f"journal {act['journal']} {act['seq']}: this cut was changed")
         elif fields[2:4] == [b"cut", history]:
@@ -112,20 +119,20 @@ def main(export: str, secret_file: str) -> int:
     settings = next(line for line in lines if "history_id" in line)
     epochs = sorted((line for line in lines if "record" in line), key=lambda line: int(line["epoch"]))
     entries, journal = [line for line in lines if "position" in line], [line for line in lines if "journal" in line]
-    secret, history = read_secret(Path(secret_file).read_text().strip()), bytes.fromhex(settings["history_id"])
-    salt_key = derive(secret, history, b"pgseal salt")
-    epoch_keys: dict[int, bytes] = {}
+    secrets, history = read_secrets(Path(secret_file).read_text()), bytes.fromhex(settings["history_id"])
+    keys: dict[int, tuple[bytes, bytes]] = {}
     for epoch in epochs:
         number, digest = epoch["epoch"], hashlib.sha256(epoch["record"].encode()).digest()
-        epoch_keys[number] = derive(secret, history, b"pgseal epoch" + struct.pack(">I", number) + digest)
+        secret, info = secrets.get(json.loads(epoch["record"])["key"], b""), struct.pack(">I", number) + digest
+        keys[number] = derive(secret, history, b"pgseal epoch" + info), derive(secret, history, b"pgseal salt")
     macs: dict[int, str] = {}
     chains: dict[str, list[Line]] = {}
-    faults = record_faults(derive(secret, history, b"pgseal record"), history, settings, epochs)
-    cuts, altered = cuts_of(derive(secret, JOURNAL, b"pgseal record"), history, journal)
+    faults = record_faults(secrets, history, settings, epochs)
+    cuts, altered = cuts_of(secrets, history, journal)
     faults += altered
     for entry in entries:
         try:
-            key = epoch_keys.get(entry["epoch"])
+            key, salt_key = keys.get(entry["epoch"], (b"", b""))
             macs[id(entry)] = mac(key, preimage(history, salt_key, entry)).hex() if key else ""
             chains.setdefault(entry["chain"], []).append(entry)
         except (AttributeError, TypeError, struct.error):

@@ -94,7 +94,11 @@ impl Source {
         }
     }
 
+    /// The secret under an id, which must be a number: it goes into a shell command, and comes from tables.
     pub fn fetch(&self, key_id: &str, purpose: Purpose) -> Result<Secret, KeyFault> {
+        if super::number(key_id).is_none() {
+            return Err(KeyFault::NoSuchId);
+        }
         let text = match self {
             Source::Command(command) => print_secret(&template::fill(command, key_id, purpose))?,
             Source::File(path) => read_private_file(&template::fill(path, key_id, purpose))?,

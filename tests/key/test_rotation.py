@@ -199,3 +199,21 @@ def test_journal_and_anchors_that_name_another_key_are_tampering(ring: tuple[Clu
         assert kind in {kind for kind, _ in kinds(database)}
         database.run(f"UPDATE seal.{table} SET key = '1' WHERE key = '9'")
     assert verdict(database) == "intact"
+
+
+def test_an_id_that_is_no_number_never_reaches_the_command(own_cluster: Callable[..., Cluster]) -> None:
+    """Ids come from tables, and go into a shell."""
+    server, keys = with_ring(own_cluster)
+    server.configure({"pgseal.key_file": None, "pgseal.key_command": f"cat {keys.path}/%k"}, restart=True)
+    database = server.createdb(name="sealed")
+    database.run("CREATE EXTENSION pgseal")
+    database.run(HISTORY)
+    database.run("INSERT INTO h VALUES ('a', 1)")
+    mark = server.home / "reached"
+    database.run("SET session_replication_role = replica")
+    for table in ("epoch", "journal", "anchor"):
+        evil = f"1; touch {mark}"
+        change = "record = jsonb_set(record, '{key}', to_jsonb(%s::text))" if table == "epoch" else "key = %s"
+        database.run(f"UPDATE seal.{table} SET {change}", (evil,))
+        assert verdict(database) != "intact", table
+    assert not mark.exists()
