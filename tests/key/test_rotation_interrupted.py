@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,7 +14,7 @@ from support.standby import caught_up, promote
 
 
 @pytest.fixture
-def ring(own_cluster: Callable[..., Cluster]) -> tuple[Cluster, KeyFolder, Database]:
+def ring(own_cluster: Servers) -> tuple[Cluster, KeyFolder, Database]:
     server, keys = with_ring(own_cluster)
     database = server.createdb(name="sealed")
     database.run("CREATE EXTENSION pgseal")
@@ -81,20 +80,10 @@ def test_a_start_with_an_id_of_before(ring: tuple[Cluster, KeyFolder, Database])
     assert [epoch for _, epoch in epochs(database)] == [1, 1, 2, 2, 2, 2]
 
 
-@pytest.fixture
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    try:
-        yield made
-        made.assert_no_alarms()
-    finally:
-        made.destroy()
-
-
-def test_a_promotion(ring: tuple[Cluster, KeyFolder, Database], servers: Servers) -> None:
+def test_a_promotion(ring: tuple[Cluster, KeyFolder, Database], own_cluster: Servers) -> None:
     server, keys, database = ring
     copy = server.basebackup({"pgseal.key_file": f"{keys.path}/%k"})
-    standby = Database(servers.adopt(copy), "sealed")
+    standby = Database(own_cluster.adopt(copy), "sealed")
     open_rotation = database.connect(autocommit=False)
     database.run("SELECT seal.rotate_key()")
     database.run("INSERT INTO h VALUES (3, 'c')")

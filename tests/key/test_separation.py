@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -31,7 +30,7 @@ class Pair:
 
 
 @pytest.fixture
-def sealing(own_cluster: Callable[..., Cluster]) -> Pair:
+def sealing(own_cluster: Servers) -> Pair:
     server, keys = with_ring(own_cluster)
     database = server.createdb(name="sealed")
     database.run("CREATE EXTENSION pgseal")
@@ -43,16 +42,6 @@ def sealing(own_cluster: Callable[..., Cluster]) -> Pair:
     database.run("INSERT INTO h VALUES ('acme', 21)")
     wait_until_anchored(database, "h", "other")
     return Pair(server, keys, database, [])
-
-
-@pytest.fixture
-def servers() -> Iterator[Servers]:
-    made = Servers()
-    try:
-        yield made
-        made.assert_no_alarms()
-    finally:
-        made.destroy()
 
 
 def verifying(pair: Pair, servers: Servers, *lines: str, standby: bool = False) -> Cluster:
@@ -69,18 +58,18 @@ def verdicts(database: Database) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("standby", [True, False], ids=["standby", "restored copy"])
-def test_one_history_can_be_verified_and_no_other(sealing: Pair, servers: Servers, standby: bool) -> None:
+def test_one_history_can_be_verified_and_no_other(sealing: Pair, own_cluster: Servers, standby: bool) -> None:
     line = sealing.database.value("SELECT seal.history_secret('h')")
-    copy = Database(verifying(sealing, servers, line, standby=standby), "sealed")
+    copy = Database(verifying(sealing, own_cluster, line, standby=standby), "sealed")
     assert verdicts(copy) == {"public.h": "intact", "public.other": "unverifiable"}
     assert set(copy.rows("SELECT kind FROM seal.findings(history => 'other')")) == {("unknown_key",)}
     assert copy.value("SELECT seal.is_intact('acme', 'h')")
     copy.close()
 
 
-def test_tampering_is_found_with_it(sealing: Pair, servers: Servers) -> None:
+def test_tampering_is_found_with_it(sealing: Pair, own_cluster: Servers) -> None:
     line = sealing.database.value("SELECT seal.history_secret('h')")
-    copy = Database(verifying(sealing, servers, line), "sealed")
+    copy = Database(verifying(sealing, own_cluster, line), "sealed")
     with triggers_off(copy.connection, "h"):
         copy.run("UPDATE h SET tenant = 'evil' WHERE n = 7")
         copy.run("DELETE FROM h WHERE n = 9")
@@ -89,9 +78,9 @@ def test_tampering_is_found_with_it(sealing: Pair, servers: Servers) -> None:
     copy.close()
 
 
-def test_it_cannot_seal(sealing: Pair, servers: Servers) -> None:
+def test_it_cannot_seal(sealing: Pair, own_cluster: Servers) -> None:
     line = sealing.database.value("SELECT seal.history_secret('h')")
-    copy = Database(verifying(sealing, servers, line), "sealed")
+    copy = Database(verifying(sealing, own_cluster, line), "sealed")
     for statement in ("INSERT INTO h VALUES ('acme', 100)", "INSERT INTO other VALUES ('acme', 100)"):
         refused = refusal(copy, statement)
         assert (refused.state, refused.detail) == (NOT_IN_STATE, ONLY_VERIFIES)
@@ -112,9 +101,9 @@ def test_it_cannot_seal(sealing: Pair, servers: Servers) -> None:
     copy.close()
 
 
-def test_several_histories_stand_line_by_line(sealing: Pair, servers: Servers) -> None:
+def test_several_histories_stand_line_by_line(sealing: Pair, own_cluster: Servers) -> None:
     lines = [sealing.database.value("SELECT seal.history_secret(%s)", (name,)) for name in ("h", "other")]
-    copy = Database(verifying(sealing, servers, *lines), "sealed")
+    copy = Database(verifying(sealing, own_cluster, *lines), "sealed")
     assert verdicts(copy) == {"public.h": "intact", "public.other": "intact"}
     copy.close()
 
@@ -154,17 +143,17 @@ def test_only_superusers_get_it(db: Database, roles: Roles) -> None:
         ("{}\n", "has in line 1 something that seal.history_secret did not give"),
     ],
 )
-def test_a_file_that_is_none(sealing: Pair, servers: Servers, content: str, reason: str) -> None:
+def test_a_file_that_is_none(sealing: Pair, own_cluster: Servers, content: str, reason: str) -> None:
     copy = sealing.server.basebackup(standby=False)
     file = copy.home / "verification"
     copy.write_key(content, file)
     copy.configure({"pgseal.key_file": None, "pgseal.verification_file": str(file), "pgseal.require_key": False})
-    servers.adopt(copy)
+    own_cluster.adopt(copy)
     assert reason in copy.log()
 
 
-def test_a_key_and_verification_secrets_are_two_sources(sealing: Pair, servers: Servers) -> None:
+def test_a_key_and_verification_secrets_are_two_sources(sealing: Pair, own_cluster: Servers) -> None:
     copy = sealing.server.basebackup(standby=False)
     copy.configure({"pgseal.verification_file": "/nowhere", "pgseal.require_key": False})
-    servers.adopt(copy)
+    own_cluster.adopt(copy)
     assert "pgseal.key_file and pgseal.verification_file are both set" in copy.log()
