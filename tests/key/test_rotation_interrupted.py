@@ -112,10 +112,8 @@ def test_keys_outlive_a_crash_of_one_backend(ring: tuple[Cluster, KeyFolder, Dat
     keys.wait_until_kept(2)
     keys.hide(1)
     keys.hide(2)
-    with database.connect() as victim:
-        (pid,) = victim.execute("SELECT pg_backend_pid()").fetchone() or (0,)
-        database.close()
-        server.kill_backend(pid)
+    server.kill_backend(database.connect().info.backend_pid)
+    database.close()
     again = Database(server, "sealed")
     again.run("INSERT INTO h VALUES (3, 'c')")
     assert_whole(again, entries=3)
