@@ -7,9 +7,9 @@ import pytest
 
 from support.cluster import ClusterError
 from support.database import Database
-from support.evolving import JOURNAL, Evolving, answer, verdicts, wait_until_opened
+from support.evolving import JOURNAL, Evolving, answer, sequence, verdicts, wait_until_opened
 from support.restoring import FORMS
-from support.sealing import wait_for
+from support.sealing import history, wait_for
 from support.servers import Servers
 from support.standby import COPIED, caught_up, promote, standby_of
 
@@ -153,3 +153,35 @@ def test_a_promoted_standby_goes_on_with_its_own_stream(db: Database, evolving: 
     finally:
         standby.cluster.destroy()
 
+
+
+def test_a_promotion_while_a_period_is_half_closed(db: Database, evolving: Evolving) -> None:
+    """One database is closed when the primary goes, the other is not."""
+    evolving.server.configure(dict(COPIED), restart=True)
+    other = evolving.server.createdb()
+    other.run("CREATE EXTENSION pgseal")
+    history(other)
+    other.run("INSERT INTO h VALUES (1, 'a')")
+    wait_until_opened(other, "h")
+    evolving.days_pass()
+    state = evolving.server.home / "state" / "standby"
+    source = evolving.server.settings["pgseal.key_file"]
+    standby = standby_of(Servers(), db, **{"pgseal.key_file": source, "pgseal.key_state_file": str(state)})
+    try:
+        blocker = other.connect(autocommit=False)
+        blocker.execute("LOCK TABLE h IN ACCESS EXCLUSIVE MODE")
+        evolving.clock.forward(days=1)
+        evolving.tick()
+        evolving.server.wait_for_log("is not closed in every database")
+        assert evolving.closings(db, "h") == sequence(2)
+        caught_up(db, standby)
+        evolving.server.stop("immediate")
+        promote(standby)
+        for database in (standby, Database(standby.cluster, other.name)):
+            database.run("INSERT INTO h VALUES (3, 'promoted')")
+            wait_for(database, f"SELECT ({STREAMS}) = 2")
+            wait_until_opened(database, "h")
+            assert answer(database) == []
+            assert verdicts(database) == ["intact"]
+    finally:
+        standby.cluster.destroy()
