@@ -91,6 +91,12 @@ pub fn by_id(id: &str) -> Result<Key, KeyFault> {
     if number(id).is_none() {
         return Err(missing(KeyFault::NoSuchId));
     }
+    if id != current && ring::held(id).is_none() {
+        let source = Source::configured().map_err(missing)?;
+        if !source.knows_ids() {
+            return Err(missing(KeyFault::OneKeyOnly(source.name())));
+        }
+    }
     match ring::held_or_fetched(id) {
         Ok(secret) => Ok(Key { id: id.to_owned(), secret }),
         Err(fault) if id == current => Err(fault),

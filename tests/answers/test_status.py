@@ -45,7 +45,7 @@ def test_a_setup_that_is_well(own_cluster: Servers) -> None:
     lines = db.records("SELECT * FROM seal.check_setup()")
     assert [line for line in lines if not line["ok"]] == []
     items = [line["item"] for line in lines]
-    first = ["preload", "key", "chain name", "encoding", "shared memory", "anchor worker", "witness", "schedule"]
+    first = ["preload", "key", "key required", "chain name", "encoding", "shared memory", "anchor worker", "witness", "schedule"]
     assert items == [*first, "role", "role", "role"]
     assert all(line["problem"] and line["fix"] is None for line in lines)
 

@@ -8,7 +8,7 @@ from support.cluster import Cluster
 from support.database import Database
 from support.monitoring import counted, of_database
 from support.refusal import refusal
-from support.sealing import background, history, run, wait_until_queued
+from support.sealing import background, history, run, wait_for, wait_until_queued
 from support.servers import Servers
 from support.tampering import unguarded
 
@@ -121,5 +121,7 @@ def test_databases_count_apart_and_a_restart_begins_anew(own_cluster: Servers) -
     assert (counted(one), counted(other)) == ({"entries_sealed": 2}, {"entries_sealed": 1})
     server.restart()
     assert (counted(one), counted(other)) == ({}, {})
+    # The worker has found the chain of before, and let go of it.
+    wait_for(one, "SELECT chains = 1 FROM seal.status")
     one.run("INSERT INTO h VALUES (3, 'x')")
     assert (counted(one), counted(other)) == ({"entries_sealed": 1}, {})

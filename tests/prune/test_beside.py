@@ -72,7 +72,7 @@ def test_verification_in_an_older_transaction(db: Database, clock: Clock, level:
 def test_a_crowd_of_writers(db: Database, clock: Clock) -> None:
     """Savepoints, conflicts and rollbacks in four sessions; meanwhile time passes and what is old goes."""
     history(db, "h", "id int PRIMARY KEY, p text", "window_months => 12")
-    writers = Crowd(db, 4, "READ COMMITTED", seconds=4)
+    writers = Crowd(db, 4, "READ COMMITTED", seconds=8)
     pruned = 0
 
     def beside() -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.cluster import Cluster
 from support.database import Database
 from support.providing import asked
+from support.sealing import wait_for
 from support.starting import refused_as_it_is
 
 TO_SIGN, TO_VERIFY = "the first process for key 1 to sign", "the first process for key 1 to verify"
@@ -37,6 +38,7 @@ def test_the_root_begins_a_stream(evolving: Cluster) -> None:
     evolving.restart()
     assert TO_VERIFY not in asked(evolving.log(mark))
     database = Database(evolving, "sealed")
+    wait_for(database, "SELECT count(*) > 0 FROM seal.closing")
     assert database.rows("SELECT verdict FROM seal.verify_history()") == [("intact",)]
     database.close()
     assert "a child for key 1 to verify" in asked(evolving.log(mark))
