@@ -24,6 +24,7 @@ use verification::Export;
 use zeroize::Zeroizing;
 
 /// A key that this server has.
+#[derive(Clone)]
 pub struct Key {
     /// `1`, `2` …: what `%k` stands for.
     pub id: String,

@@ -140,12 +140,8 @@ pub fn key_id_named(epoch: &StoredEpoch) -> Option<String> {
 
 /// Id of the key that the newest epochs of this database's histories name: the one that its records are signed with.
 pub fn newest_key_id(sees: Sees) -> Option<String> {
-    let registrations = registry::registrations_as(sees);
-    let newest = registrations.iter().filter_map(|row| {
-        let stored = registry::epochs(row.history, sees);
-        named(stored.iter().find(|epoch| epoch.number == row.epoch)?)
-    });
-    newest.map(|(id, _)| id).max_by_key(|id| key::number(id))
+    let newest = registry::newest_epochs(sees);
+    newest.iter().filter_map(key_id_named).max_by_key(|id| key::number(id))
 }
 
 fn altered(sentence: impl Into<String>) -> Alteration {

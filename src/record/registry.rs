@@ -11,6 +11,7 @@ use crate::pg::value::{ColumnType, TypeOid};
 use crate::record::epoch;
 use crate::record::tables::{self, Table};
 use pgseal_chain::{HistoryId, Mac, RecordKey, is_same_mac};
+use std::collections::BTreeMap;
 
 /// One row of `seal.history`.
 #[derive(Debug, Clone)]
@@ -133,12 +134,23 @@ pub fn attached(relation: u32) -> Option<Registration> {
 
 /// The epochs of a history, by number.
 pub fn epochs(history: HistoryId, sees: Sees) -> Vec<StoredEpoch> {
+    epochs_where(sees, |epoch| epoch.history == history)
+}
+
+/// The epochs in force of all histories, detached ones too.
+pub fn newest_epochs(sees: Sees) -> Vec<StoredEpoch> {
+    let newest: BTreeMap<HistoryId, i32> =
+        registrations_as(sees).into_iter().map(|row| (row.history, row.epoch)).collect();
+    epochs_where(sees, |epoch| newest.get(&epoch.history) == Some(&epoch.number))
+}
+
+fn epochs_where(sees: Sees, wanted: impl Fn(&StoredEpoch) -> bool) -> Vec<StoredEpoch> {
     let mut found = Vec::new();
     if let Some(table) = Table::Epoch.open() {
         let jsonb = ColumnType::new(TypeOid::JSONB);
         scan::visit_as(&table, sees, |row| {
             let epoch = stored_epoch(row, &jsonb);
-            if epoch.history == history {
+            if wanted(&epoch) {
                 found.push(epoch);
             }
         });

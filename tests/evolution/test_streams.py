@@ -135,12 +135,16 @@ def test_a_copy_without_the_root_says_what_it_needs(db: Database, evolving: Evol
     assert answer(db) == []
 
 
+def standby_with_a_state_of_its_own(db: Database, evolving: Evolving) -> Database:
+    state = evolving.server.home / "state" / "standby"
+    source = evolving.server.settings["pgseal.key_file"]
+    return standby_of(Servers(), db, **{"pgseal.key_file": source, "pgseal.key_state_file": str(state)})
+
+
 def test_a_promoted_standby_goes_on_with_its_own_stream(db: Database, evolving: Evolving) -> None:
     evolving.server.configure(dict(COPIED), restart=True)
     evolving.days_pass()
-    state = evolving.server.home / "state" / "standby"
-    source = evolving.server.settings["pgseal.key_file"]
-    standby = standby_of(Servers(), db, **{"pgseal.key_file": source, "pgseal.key_state_file": str(state)})
+    standby = standby_with_a_state_of_its_own(db, evolving)
     try:
         caught_up(db, standby)
         assert verdicts(standby) == ["intact"]
@@ -164,9 +168,7 @@ def test_a_promotion_while_a_period_is_half_closed(db: Database, evolving: Evolv
     other.run("INSERT INTO h VALUES (1, 'a')")
     wait_until_opened(other, "h")
     evolving.days_pass()
-    state = evolving.server.home / "state" / "standby"
-    source = evolving.server.settings["pgseal.key_file"]
-    standby = standby_of(Servers(), db, **{"pgseal.key_file": source, "pgseal.key_state_file": str(state)})
+    standby = standby_with_a_state_of_its_own(db, evolving)
     try:
         blocker = other.connect(autocommit=False)
         blocker.execute("LOCK TABLE h IN ACCESS EXCLUSIVE MODE")

@@ -169,17 +169,12 @@ pub fn write_rotation(ends: &Key) {
             Some(row) => moment.of_history(row, &chains_of(before.as_ref())).unwrap_or_else(|| locked(row)),
         };
         let period = before.as_ref().and_then(Stored::content).and_then(|content| in_force(&content));
-        let key = record_key(ends, subject);
+        let key = ends.keys(subject).record_key();
         let what = ClosingKind::Rotation;
         Next { subject, what, period, key_id: &ends.id, key: &key, before: before.as_ref(), chains }.write(&moment);
     };
     write(JOURNAL, None);
     moment.attached.iter().for_each(|row| write(row.history, Some(row)));
-}
-
-/// The key that authenticates records of a subject under a key of the server.
-fn record_key(key: &Key, subject: HistoryId) -> RecordKey {
-    key.keys(subject).record_key()
 }
 
 /// The period that comes after what a record closes.

@@ -13,6 +13,7 @@ use crate::seal::{newest_anchor, plan};
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, JOURNAL};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// An entry that is still to be written.
@@ -128,6 +129,7 @@ pub fn write_queued() {
 
 fn write(notes: Vec<Queued>) {
     let prefix = plan::chain_prefix().or_raise();
+    let in_force = definition::key_in_force().or_raise();
     lock(true);
     let newest = newest_anchor::newest(&prefix).or_raise();
     let Some((slot, mut head)) = head(&prefix) else {
@@ -140,7 +142,7 @@ fn write(notes: Vec<Queued>) {
     };
     user::with_rights_of(user::extension_owner(), || {
         for Queued { who, note, .. } in notes {
-            let key = signing_key(&note).or_raise();
+            let key = signing_key(&note, &in_force).or_raise();
             let at = clock::now().max(head.sealed_at).max(newest.at);
             let mut entry = Entry {
                 chain: prefix.clone(),
@@ -168,10 +170,10 @@ fn write(notes: Vec<Queued>) {
 }
 
 /// That a key follows another one is signed with the other one.
-fn signing_key(note: &Note) -> Result<Key, KeyFault> {
+fn signing_key<'a>(note: &Note, in_force: &'a Key) -> Result<Cow<'a, Key>, KeyFault> {
     match note.details["before"].as_str().filter(|_| note.act == Act::Key) {
-        Some(id) => key::by_id(id),
-        None => definition::key_in_force(),
+        Some(id) => key::by_id(id).map(Cow::Owned),
+        None => Ok(Cow::Borrowed(in_force)),
     }
 }
 
