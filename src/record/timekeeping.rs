@@ -10,15 +10,10 @@ use super::journal;
 use super::overall::{Accepted, Overall};
 use crate::pg::clock;
 use crate::pg::snapshot::Sees;
+use pgseal_chain::{LONGEST_GAP, is_tolerable};
 use serde_json::{Value, json};
 
 const SECOND: i64 = 1_000_000;
-/// A clock that was set right by so much has not jumped.
-const TOLERANCE: i64 = 120 * SECOND;
-/// Of what was counted: twice as much as a clock that is being slewed gains.
-const TOLERATED_SHARE: i64 = 1_000;
-/// So long nothing may have been heard of the machine over a boot.
-const LONGEST_GAP: i64 = 7 * 86_400 * SECOND;
 
 /// What clock and machine said at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +145,7 @@ impl Trail {
 fn disagree(before: &Moment, after: &Moment) -> Option<String> {
     let (passed, counted) = (after.at - before.at, after.boot_time - before.boot_time);
     let difference = passed - counted;
-    (difference.abs() > TOLERANCE + counted.abs() / TOLERATED_SHARE).then(|| {
+    (!is_tolerable(difference, counted)).then(|| {
         let direction = if difference > 0 { "ahead" } else { "back" };
         format!(
             "between {} and {} the clock was set {direction} by {}",

@@ -38,6 +38,6 @@ pub use keys::{
 pub use locate::{Authenticity, Cut, Head, Known, Locator, Observed};
 pub use named::NamedAnchors;
 pub use pair::{Claim, verify_pair};
-pub use steady::{Believed, Seen};
+pub use steady::{Believed, LONGEST_GAP, Seen, is_tolerable};
 pub use wiped::on_wiped_stack;
 pub use witness::{WitnessError, WitnessLine};

@@ -5,8 +5,14 @@ const SECOND: i64 = 1_000_000;
 const TOLERANCE: i64 = 120 * SECOND;
 /// Of what was counted: twice as much as a clock that is being slewed gains.
 const TOLERATED_SHARE: i64 = 1_000;
-/// So long nothing may have been heard of the machine over a boot.
-const LONGEST_GAP: i64 = 7 * 86_400 * SECOND;
+/// So long nothing may have been heard of the machine over a boot, µs.
+pub const LONGEST_GAP: i64 = 7 * 86_400 * SECOND;
+
+/// Whether a clock may differ by so much, µs, from what the machine counted in so long, µs, and was not set.
+#[must_use]
+pub fn is_tolerable(difference: i64, counted: i64) -> bool {
+    difference.abs() <= TOLERANCE + counted.abs() / TOLERATED_SHARE
+}
 
 /// What clock and machine said at one moment; the time of day may be one that was counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +43,7 @@ impl Seen {
         let off = now.at - self.counted(now);
         let agrees = if self.boot == now.boot {
             let counted = now.boot_time - self.boot_time;
-            off.abs() <= TOLERANCE + counted.abs() / TOLERATED_SHARE
+            is_tolerable(off, counted)
         } else {
             // Nothing was counted before the boot: a short gap is believed.
             (-TOLERANCE..=LONGEST_GAP).contains(&off)
