@@ -8,7 +8,7 @@ use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::seal::heads;
 use pgseal_chain::HistoryKeys;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which keys are worth asking their source for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Reach {
 pub struct HistoryRing {
     newest: String,
     keys: BTreeMap<String, Result<HistoryKeys, KeyFault>>,
+    /// Ids that an epoch names and that never were: such a record was changed.
+    invented: BTreeSet<String>,
 }
 
 /// Id and fingerprint of the key that an epoch names, whether or not its record is authentic.
@@ -31,10 +33,12 @@ pub fn named(epoch: &StoredEpoch) -> Option<(String, String)> {
 
 impl HistoryRing {
     pub fn of(registration: &Registration, epochs: &[StoredEpoch], reach: Reach) -> HistoryRing {
-        let newest = epochs.iter().rev().find_map(named).map(|(id, _)| id);
+        let ids: Vec<String> = epochs.iter().filter_map(named).map(|(id, _)| id).collect();
+        let invented = if reach == Reach::All { invented(&ids) } else { BTreeSet::new() };
+        let newest = ids.iter().rev().find(|id| !invented.contains(*id)).cloned();
         let newest = newest.or_else(|| key::current().ok().map(|key| key.id)).unwrap_or_default();
-        let mut ring = HistoryRing { newest: newest.clone(), keys: BTreeMap::new() };
-        for id in epochs.iter().filter_map(named).map(|(id, _)| id).chain([newest]) {
+        let mut ring = HistoryRing { newest: newest.clone(), keys: BTreeMap::new(), invented };
+        for id in ids.into_iter().chain([newest]) {
             if !ring.keys.contains_key(&id) {
                 let found = ring.find(&id, registration, epochs, reach);
                 ring.keys.insert(id, found);
@@ -82,8 +86,18 @@ impl HistoryRing {
         let Some((id, _)) = named(epoch) else {
             return self.newest().is_ok_and(|keys| epoch.is_authentic(&keys.record_key()));
         };
-        self.of_key(&id).map_or(true, |keys| epoch.is_authentic(&keys.record_key()))
+        self.of_key(&id).map_or(!self.invented.contains(&id), |keys| epoch.is_authentic(&keys.record_key()))
     }
+}
+
+/// Which of these ids no authentic journal entry lists, and no source knows. Where no entry at all can be judged, none.
+fn invented(ids: &[String]) -> BTreeSet<String> {
+    let away: BTreeSet<&String> = ids.iter().filter(|id| key::to_verify(id).is_err()).collect();
+    if away.is_empty() {
+        return BTreeSet::new();
+    }
+    let (_, known) = journal::judged(Sees::Stored);
+    away.into_iter().filter(|id| !known.is_empty() && !known.contains_key(*id)).cloned().collect()
 }
 
 /// Whether this is another secret than the one that sealed: none of the history's records is authentic under it and no
