@@ -39,7 +39,8 @@ pgrx::extension_sql_file!("../sql/heartbeat.sql", name = "heartbeat", requires =
 pgrx::extension_sql_file!("../sql/progress.sql", name = "progress", requires = ["heartbeat"]);
 pgrx::extension_sql_file!("../sql/report.sql", name = "report", requires = ["progress"]);
 pgrx::extension_sql_file!("../sql/closing.sql", name = "closing", requires = ["report"]);
-pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["closing"], finalize);
+pgrx::extension_sql_file!("../sql/replication.sql", name = "replication", requires = ["closing"]);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["replication"], finalize);
 
 /// Runs once, in the postmaster. Loaded any other way, pgseal has no shared memory for its heads.
 /// What `postgres -C` must not do waits for `pg::startup`.

@@ -37,6 +37,8 @@ use_pg_config() {
 build() {
     rm -rf "$PACKAGE"
     cargo pgrx package --pg-config "$PG_CONFIG" --no-default-features --features "$FEATURE" --out-dir "$PACKAGE"
+    # What was released before, for CREATE EXTENSION pgseal VERSION.
+    install -D -m 644 -t "$PACKAGE$("$PG_CONFIG" --sharedir)/extension" sql/released/*.sql
     # Where PGXS puts the headers of an extension.
     install -D -m 644 -t "$PACKAGE$("$PG_CONFIG" --includedir-server)/extension/pgseal" include/*.h
 }

@@ -61,7 +61,8 @@ fn next_key(before: &Key, ring: &Ring) -> Result<Key, AdminError> {
         Some(current) => current,
         None => key::next(&id).map_err(AdminError::NoNextKey)?,
     };
-    let is_known = |known: &(&String, &KnownKey)| known.1.fingerprint == next.fingerprint();
+    // Another node may have put the same key in force under the same id already.
+    let is_known = |(known, key): &(&String, &KnownKey)| **known != next.id && key.fingerprint == next.fingerprint();
     let same = ring.iter().find(is_known).map(|(id, _)| id.clone());
     match same.or_else(|| (before.fingerprint() == next.fingerprint()).then(|| before.id.clone())) {
         Some(same) => {

@@ -9,6 +9,7 @@ use super::row::Cells;
 use super::statement;
 use super::trigger::TriggerCall;
 use crate::admin::guard as ddl_guard;
+use crate::record::arrivals;
 use crate::seal::{guard, trigger};
 use crate::verify::audit::AuditState;
 use crate::verify::{document, locate::LocateState};
@@ -42,6 +43,10 @@ c_function!(
 c_function!(
     /// `seal.refuse_change()`: BEFORE UPDATE OR DELETE FOR EACH ROW, BEFORE TRUNCATE.
     pgseal_refuse_change, pg_finfo_pgseal_refuse_change, refuse_change
+);
+c_function!(
+    /// `seal.take_in()`: BEFORE INSERT OR UPDATE OR DELETE FOR EACH ROW of pgseal's own tables.
+    pgseal_take_in, pg_finfo_pgseal_take_in, take_in
 );
 c_function!(
     /// `seal.document(record)`.
@@ -81,6 +86,14 @@ unsafe fn refuse_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: the caller's promise.
     let call = unsafe { TriggerCall::from_call(fcinfo) };
     pg_sys::Datum::from(guard::judge(&call).0)
+}
+
+/// # Safety
+/// See `seal_entry`.
+unsafe fn take_in(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the caller's promise.
+    let call = unsafe { TriggerCall::from_call(fcinfo) };
+    pg_sys::Datum::from(arrivals::judge(&call).0)
 }
 
 /// # Safety

@@ -7,6 +7,12 @@ unsafe extern "C" {
     static max_prepared_xacts: c_int;
 }
 
+/// Whether this process applies what a publisher sends, or copies a table for a subscription.
+pub fn is_logical_worker() -> bool {
+    // SAFETY: reads a global of this process.
+    unsafe { pg_sys::IsLogicalWorker() }
+}
+
 /// System identifier of the cluster, as `pg_controldata` prints it.
 pub fn system_identifier() -> u64 {
     // SAFETY: reads the control file copy in shared memory, which exists in every backend.

@@ -79,8 +79,16 @@ impl TriggerCall<'_> {
 
     /// The row as it came: the statement goes on with it.
     pub fn unchanged(&self) -> NewTuple {
-        // SAFETY: trigger data is valid during the call; for DELETE it is the row to be deleted.
-        NewTuple(unsafe { (*self.data).tg_trigtuple })
+        // SAFETY: trigger data is valid during the call; for DELETE it is the row to be deleted, for UPDATE there is a
+        // second one, the new row.
+        NewTuple(unsafe {
+            if self.fired() == Fired::BeforeUpdateRow { (*self.data).tg_newtuple } else { (*self.data).tg_trigtuple }
+        })
+    }
+
+    /// No row: the statement leaves this one out.
+    pub fn nothing(&self) -> NewTuple {
+        NewTuple(ptr::null_mut())
     }
 
     /// The row as the triggers before this one left it; for DELETE the one to be deleted.

@@ -32,6 +32,8 @@ pub struct Plan {
     pub partitions: Vec<u32>,
     window_months: Option<i32>,
     holds: BTreeMap<Option<String>, Hold>,
+    /// Cuts that another node made.
+    pruned_elsewhere: BTreeMap<String, Cut>,
 }
 
 /// What one table of the history has of one chain.
@@ -69,8 +71,15 @@ impl Plan {
             now.detached.is_none()
                 && now.window_months == self.window_months
                 && now.holds == self.holds
-                && now.cuts == self.cuts
+                && self.own(&now.cuts) == self.own(&self.cuts)
         })
+    }
+
+    /// Without the chains that another node pruned further than this one.
+    fn own(&self, cuts: &BTreeMap<String, Cut>) -> BTreeMap<String, Cut> {
+        let is_own =
+            |chain: &String| self.pruned_elsewhere.get(chain).is_none_or(|cut| self.cuts.get(chain) != Some(cut));
+        cuts.iter().filter(|(chain, _)| is_own(chain)).map(|(chain, cut)| (chain.clone(), *cut)).collect()
     }
 }
 
@@ -141,6 +150,7 @@ pub fn of(outcome: &Outcome, verdict: Verdict) -> Result<Plan, Kept> {
         partitions: partitions.unwrap_or_default(),
         window_months: subject.window_months,
         holds: journaled.holds.clone(),
+        pruned_elsewhere: subject.pruned_elsewhere.clone(),
     })
 }
 

@@ -57,6 +57,8 @@ pub struct Draft {
     pub anchors: BTreeMap<String, (u64, Mac)>,
     /// All that was pruned since was in the census.
     pub adds_up: bool,
+    /// What other nodes pruned.
+    pub pruned_elsewhere: BTreeMap<String, Cut>,
 }
 
 impl Draft {
@@ -230,7 +232,11 @@ fn commitment(value: &Value) -> Option<Commitment> {
 /// Stores what a run has verified, in the place of the checkpoint before, and journals its digest.
 pub fn store(draft: Draft, history: HistoryId, table: &str, run: i64) {
     // With what this transaction pruned.
-    let cuts = journaled::as_seen(Sees::Stored).remove(&history).unwrap_or_default().cuts;
+    let mut cuts = journaled::as_seen(Sees::Stored).remove(&history).unwrap_or_default().cuts;
+    for (chain, cut) in &draft.pruned_elsewhere {
+        let known = cuts.entry(chain.clone()).or_insert(*cut);
+        *known = if known.position < cut.position { *cut } else { *known };
+    }
     let Some(checkpoint) = Checkpoint::of(draft, run, &cuts) else { return };
     let stored = Stored { record: spi::jsonb_text(&checkpoint.to_json()) };
     user::with_rights_of(user::extension_owner(), || {

@@ -1,6 +1,6 @@
 //! Cuts: how far chains were pruned. The journal has them; what it says is what pruning left.
 
-use super::{identity, journaled};
+use super::{identity, journaled, nodes};
 use crate::pg::snapshot::Sees;
 use crate::seal::heads::Head;
 use pgseal_chain::{HistoryId, Mac};
@@ -47,10 +47,12 @@ impl Span {
     }
 }
 
-/// Where a chain was pruned, as the head to go on from if nothing is left of it. Reads the journal.
+/// Where a chain was pruned, here or by another node, as the head to go on from if nothing is left of it. Reads the
+/// journal.
 pub fn head(history: HistoryId, chain: &str) -> Option<Head> {
-    let journaled = journaled::as_seen(Sees::Stored).remove(&history)?;
-    let cut = journaled.cuts.get(chain)?;
+    let own = journaled::as_seen(Sees::Stored).remove(&history).unwrap_or_default().cuts;
+    let elsewhere = nodes::stored_cuts(history, Sees::Stored);
+    let cut = own.get(chain).into_iter().chain(elsewhere.get(chain)).max_by_key(|cut| cut.position)?;
     Some(Head { position: cut.position, mac: cut.mac, sealed_at: cut.sealed_at, epoch: cut.epoch })
 }
 

@@ -4,6 +4,7 @@ use super::epoch::{self, EpochColumn, EpochRecord};
 use super::history_ring::{HistoryRing, Reach, named};
 use super::identity::content;
 use super::journaled::{self, Journaled};
+use super::nodes::Elsewhere;
 use super::registry::{self, Registration, StoredEpoch};
 use crate::key::{self, Key, KeyFault};
 use crate::pg::snapshot::Sees;
@@ -42,6 +43,8 @@ pub struct Definition {
     pub key_fault: Option<KeyFault>,
     /// Empty while every record is as pgseal wrote it. One whose key is not at hand is not judged.
     pub alterations: Vec<Alteration>,
+    /// What entries of other nodes are judged by.
+    pub elsewhere: Elsewhere,
 }
 
 impl Definition {
@@ -54,7 +57,8 @@ impl Definition {
     pub fn load_as(registration: Registration, sees: Sees) -> Definition {
         let stored = registry::epochs(registration.history, sees);
         let keys = HistoryRing::of(&registration, &stored, Reach::All);
-        Definition::judge(registration, stored, keys)
+        let elsewhere = Elsewhere::of(&registration, sees);
+        Definition { elsewhere, ..Definition::judge(registration, stored, keys) }
     }
 
     /// As it is now, with the newest epoch's key and those that this server holds: no row waits for the key of an
@@ -70,7 +74,8 @@ impl Definition {
         check_macs(&keys, &registration, &stored, &mut alterations);
         let epochs = readable(&registration, stored, &keys, &mut alterations);
         check_sequence(&registration, &epochs, &mut alterations);
-        Definition { key_fault: keys.newest().err(), registration, epochs, alterations }
+        let key_fault = keys.newest().err();
+        Definition { key_fault, registration, epochs, alterations, elsewhere: Elsewhere::default() }
     }
 
     /// Adds what the journal says otherwise than the tables of settings.

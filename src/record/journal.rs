@@ -10,6 +10,7 @@ use super::anchor;
 use super::identity;
 use super::journaled;
 use super::live::LiveDefinition;
+use super::nodes::Nodes;
 use super::registry;
 use super::ring::{self, Ring};
 use super::tables::{self, Table};
@@ -266,9 +267,11 @@ pub fn unproven(sees: Sees) -> Vec<Entry> {
     found
 }
 
-/// What other chains hold beyond what the anchors of this place took up was done elsewhere, in a
-/// copy of this database or with the same key, and does not count here.
+/// What was done on other nodes, and what other chains hold beyond what the anchors of this place took up, was done
+/// elsewhere, in a copy of this database or with the same key, and does not count here.
 fn leave_out_what_was_brought_over(acts: &mut Vec<Entry>, sees: Sees) {
+    let nodes = Nodes::among(acts.iter(), sees);
+    acts.retain(|act| !nodes.is_strange(&act.chain));
     let Some(prefix) = (!server::in_recovery()).then(plan::chain_prefix).and_then(Result::ok) else { return };
     if acts.iter().all(|act| act.chain == prefix) {
         return;

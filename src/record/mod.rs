@@ -1,6 +1,7 @@
 //! What pgseal keeps about its histories, and how it notices that a record was changed.
 
 pub mod anchor;
+pub mod arrivals;
 pub mod changes;
 pub mod checkpoint;
 pub mod closing;
@@ -13,6 +14,7 @@ pub mod identity;
 pub mod journal;
 pub mod journaled;
 pub mod live;
+pub mod nodes;
 pub mod overall;
 pub mod registry;
 pub mod ring;

@@ -7,6 +7,7 @@
 
 use super::anchor;
 use super::journal;
+use super::nodes::Nodes;
 use super::overall::{Accepted, Overall};
 use crate::pg::clock;
 use crate::pg::snapshot::Sees;
@@ -79,7 +80,9 @@ pub fn disagreement(prefix: &str, overall: &Overall, sees: Sees) -> Option<Strin
 /// The newest anchor of an earlier place: what this one goes on from.
 fn before_this_place(prefix: &str, sees: Sees) -> Option<Moment> {
     let mut newest: Option<Moment> = None;
-    for chain in anchor::chains(sees).into_iter().filter(|chain| chain != prefix) {
+    let (nodes, _) = Nodes::known(sees);
+    let is_other = |chain: &String| chain != prefix && !nodes.is_strange(chain);
+    for chain in anchor::chains(sees).into_iter().filter(is_other) {
         anchor::visit(&chain, sees, |anchor| {
             let authentic = anchor.is_authentic();
             if authentic && newest.as_ref().is_none_or(|newest| newest.at < anchor.at) {

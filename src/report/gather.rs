@@ -10,6 +10,7 @@ use crate::pg::snapshot::Sees;
 use crate::pg::{clock, durability, relation, server, snapshot, spi, user};
 use crate::record::journal::Entry;
 use crate::record::journaled::{self, Journaled};
+use crate::record::nodes::Nodes;
 use crate::record::{anchor, columns, identity, journal, overall, witness};
 use crate::verify::answer::{self, Question};
 use crate::verify::outcome::{Outcome, Subject};
@@ -110,7 +111,8 @@ fn witness_state() -> String {
 /// The line of the newest anchor of any place.
 fn newest_anchor() -> Option<String> {
     let mut newest: Option<anchor::Anchor> = None;
-    for chain in anchor::chains(Sees::Stored) {
+    let (nodes, _) = Nodes::known(Sees::Stored);
+    for chain in anchor::chains(Sees::Stored).into_iter().filter(|chain| !nodes.is_strange(chain)) {
         anchor::visit(&chain, Sees::Stored, |anchor| {
             let authentic = anchor.is_authentic();
             if authentic && newest.as_ref().is_none_or(|newest| newest.at < anchor.at) {

@@ -69,7 +69,8 @@ pub fn unregistered() -> Vec<(u32, String)> {
             AND NOT EXISTS (SELECT FROM seal.history h WHERE h.relation = c.oid AND h.detached_at IS NULL)
             AND EXISTS (SELECT FROM pg_catalog.pg_trigger t
                           JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-                         WHERE t.tgrelid = c.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace)
+                         WHERE t.tgrelid = c.oid AND p.pronamespace = 'seal'::pg_catalog.regnamespace
+                           AND NOT (p.proname = 'take_in' AND c.relnamespace = p.pronamespace))
           ORDER BY 2",
     )
     .into_iter()

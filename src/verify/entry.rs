@@ -4,8 +4,10 @@ use crate::pg::row::Row;
 use crate::pg::value::ColumnType;
 use crate::record::columns::{Place, SealPlaces};
 use crate::record::definition::{Definition, Epoch, EpochKeys};
+use crate::record::nodes::Nodes;
 use crate::seal::document::{DocumentPlan, MissingColumn};
 use pgseal_chain::{Claim, Entry, HistoryId, Mac, verify_pair};
+use std::cell::RefCell;
 
 /// The tenant column of a layout.
 pub struct TenantColumn {
@@ -41,6 +43,8 @@ struct UnknownColumn {
 }
 
 struct EpochChecker {
+    /// Place of the node that opened it among the other nodes; `None`: this one.
+    node: Option<usize>,
     number: i32,
     keys: Option<EpochKeys>,
     document: Result<DocumentPlan, MissingColumn>,
@@ -85,6 +89,8 @@ pub enum Judgement {
     UnknownContent(String),
     Altered,
     NoSuchEpoch,
+    /// Of a node whose journal, as far as it is here, does not have the epoch.
+    NotArrived,
     NoKey,
     NoColumn(String),
 }
@@ -93,6 +99,9 @@ pub enum Judgement {
 pub struct EntryChecker {
     history: HistoryId,
     epochs: Vec<EpochChecker>,
+    nodes: Nodes,
+    /// The chain that was asked for last, and its node.
+    node_of: RefCell<(Vec<u8>, Option<usize>)>,
     pub places: SealPlaces,
 }
 
@@ -100,7 +109,9 @@ impl EntryChecker {
     pub fn new(definition: &Definition, columns: &[Place], places: SealPlaces) -> EntryChecker {
         EntryChecker {
             history: definition.registration.history,
-            epochs: definition.epochs.iter().map(|epoch| epoch_checker(definition, epoch, columns)).collect(),
+            epochs: epoch_checkers(definition, columns),
+            nodes: definition.elsewhere.nodes.clone(),
+            node_of: RefCell::default(),
             places,
         }
     }
@@ -125,10 +136,37 @@ impl EntryChecker {
 
     /// Judges the row under the epoch that it names. `scratch.chain` is the chain of `seal`.
     pub fn judge(&self, row: Row<'_>, seal: &Seal, scratch: &mut Scratch) -> Judgement {
-        match self.epochs.iter().find(|epoch| epoch.number == seal.epoch) {
-            Some(epoch) => self.judge_under(epoch, row, seal, scratch),
+        match self.epoch(seal.epoch, &scratch.chain) {
+            Some(place) => self.judge_under(&self.epochs[place], row, seal, scratch),
+            None if self.node_of(&scratch.chain).is_some() => Judgement::NotArrived,
             None => Judgement::NoSuchEpoch,
         }
+    }
+
+    /// Whether nothing is known of the node that the chain names.
+    pub fn is_of_unknown_node(&self, chain: &[u8]) -> bool {
+        str::from_utf8(chain).is_ok_and(|chain| self.nodes.is_unknown(chain))
+    }
+
+    /// Which other node a chain is of.
+    fn node_of(&self, chain: &[u8]) -> Option<usize> {
+        if self.nodes.others().is_empty() {
+            return None;
+        }
+        let mut last = self.node_of.borrow_mut();
+        if last.0 != chain {
+            *last = (chain.to_vec(), str::from_utf8(chain).ok().and_then(|chain| self.nodes.find(chain)));
+        }
+        last.1
+    }
+
+    /// Place of the epoch of this number under which an entry of the chain was sealed. What this database was a copy of
+    /// had the same epochs up to then.
+    fn epoch(&self, number: i32, chain: &[u8]) -> Option<usize> {
+        let of = |node| self.epochs.iter().position(|epoch| epoch.number == number && epoch.node == node);
+        let node = self.node_of(chain);
+        let is_past = node.is_some_and(|node| self.nodes.others()[node].is_past);
+        of(node).or_else(|| if is_past { of(None) } else { None })
     }
 
     /// The other epoch under which the row is authentic, if its epoch number was changed.
@@ -158,7 +196,7 @@ impl EntryChecker {
     /// Keeps in `waiting` what is needed to judge a row whose seal is there already; `false` if it is not authentic
     /// whatever its mac, or cannot be judged.
     pub fn prepare(&self, row: Row<'_>, waiting: &mut Waiting) -> bool {
-        let Some(place) = self.epochs.iter().position(|epoch| epoch.number == waiting.seal.epoch) else { return false };
+        let Some(place) = self.epoch(waiting.seal.epoch, &waiting.scratch.chain) else { return false };
         let epoch = &self.epochs[place];
         if epoch.keys.is_none() {
             return false;
@@ -238,6 +276,18 @@ impl UnknownColumn {
     }
 }
 
+/// For the epochs of this node, then for those of the others.
+fn epoch_checkers(definition: &Definition, columns: &[Place]) -> Vec<EpochChecker> {
+    let elsewhere = definition.elsewhere.definitions.iter().enumerate().map(|(place, other)| (Some(place), other));
+    std::iter::once((None, definition))
+        .chain(elsewhere)
+        .flat_map(|(node, of)| {
+            let checker = move |epoch| EpochChecker { node, ..epoch_checker(of, epoch, columns) };
+            of.epochs.iter().map(checker)
+        })
+        .collect()
+}
+
 fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> EpochChecker {
     let tenant = epoch.record.tenant_column.as_deref().map(|name| {
         let column = epoch.record.columns.iter().find(|column| column.name == name);
@@ -246,6 +296,7 @@ fn epoch_checker(definition: &Definition, epoch: &Epoch, columns: &[Place]) -> E
             .ok_or_else(|| MissingColumn { name: name.to_owned(), type_name: String::new() })
     });
     EpochChecker {
+        node: None,
         number: epoch.number,
         keys: epoch.keys.clone(),
         document: DocumentPlan::of_epoch(definition, epoch, columns),

@@ -14,9 +14,11 @@ use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
 use crate::record::checkpoint::{self, Checkpoint};
+use crate::record::cut::Cut;
 use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry, Standing};
 use crate::record::journaled::{self, Journaled};
+use crate::record::nodes::{self, Nodes};
 use crate::record::overall::{self, Overall};
 use crate::record::ring::Ring;
 use crate::record::runs;
@@ -69,6 +71,12 @@ pub struct Internal {
     checkpoint: Option<Rc<Checkpoint>>,
     /// Only anchors since then were checked.
     is_partial: bool,
+    /// Who else seals, and what their administrators did to the database as a whole, in their order.
+    nodes: Nodes,
+    elsewhere: Vec<Overall>,
+    /// Chains of anchors that other nodes go on writing: what they say is news of there, which may be ahead of what has
+    /// arrived here.
+    news: BTreeSet<String>,
 }
 
 impl Memory {
@@ -94,6 +102,7 @@ impl Internal {
         internal.overall = overall::of(&acts);
         internal.histories = journaled::histories(&acts);
         internal.read_checkpoint(history);
+        internal.meet_others(&entries);
         internal.is_partial = anchors == Anchors::SinceCheckpoint && internal.checkpoint.is_some();
         let is_known = |history| internal.histories.contains_key(&history);
         internal.closings = Closings::judge(&Facts {
@@ -135,10 +144,27 @@ impl Internal {
         self.chains.iter().filter_map(newest).collect()
     }
 
-    /// Where the anchors of all places say that chains of this history stood: position and mac.
+    /// Where the anchors of this place, and of what it was a copy of, say that chains of this history stood: position
+    /// and mac.
     pub fn anchored(&self, history: &str) -> Vec<(String, u64, Mac)> {
-        let chains = self.chains.values().filter_map(|anchors| anchors.heads.histories.get(history));
+        let own = self.chains.iter().filter(|(name, _)| !self.news.contains(*name));
+        let chains = own.filter_map(|(_, anchors)| anchors.heads.histories.get(history));
         chains.flatten().map(|(chain, (position, mac))| (chain.clone(), *position, *mac)).collect()
+    }
+
+    /// Where other nodes' anchors say that their own chains of this history stood: node, chain and position.
+    pub fn news(&self, history: &str) -> Vec<(String, String, u64)> {
+        let named = |chain: &str| ChainName::parse(chain).map(|name| name.node);
+        let of_node = |anchors: &String, chain: &str| {
+            self.nodes.find(chain).is_some() && self.nodes.find(chain) == self.nodes.find(anchors)
+        };
+        let news = self.chains.iter().filter(|(anchors, _)| self.news.contains(*anchors));
+        news.filter_map(|(anchors, chain)| Some((anchors, chain.heads.histories.get(history)?)))
+            .flat_map(|(anchors, chains)| {
+                let own = chains.iter().filter(|(chain, _)| of_node(anchors, chain));
+                own.filter_map(|(chain, (position, _))| Some((named(chain)?, chain.clone(), *position)))
+            })
+            .collect()
     }
 
     /// Chains of this node that go on beyond where its first anchor here found them: they were
@@ -151,13 +177,14 @@ impl Internal {
         let own = self.here.as_ref().and_then(|here| self.chains.get(here)).filter(|own| !own.heads.adopting);
         let (Some(here), Some(own)) = (&self.here, own) else { return Vec::new() };
         let known = own.heads.histories.get(history);
-        // Histories can arrive from other nodes, by replication; what pgseal keeps about itself does not.
+        // Entries, journals and anchors arrive from other nodes, by replication.
         let internal = history == anchor::JOURNAL || history == anchor::ANCHOR_CHAINS;
         tops.filter_map(|(chain, top)| Some((std::str::from_utf8(chain).ok()?, top)))
             .filter(|(chain, _)| match origin(chain, here) {
                 Some(Origin::ThisPlace) => false,
                 Some(Origin::AnotherPlace) => true,
-                Some(Origin::AnotherNode) | None => internal,
+                Some(Origin::AnotherNode) => false,
+                None => internal,
             })
             .map(|(chain, top)| {
                 let found = known.and_then(|chains| chains.get(chain)).map_or(0, |(position, _)| *position);
@@ -174,7 +201,8 @@ impl Internal {
 
     /// Number and time of the newest anchor of any place.
     pub fn newest(&self) -> Option<(u64, i64)> {
-        self.chains.values().filter_map(|chain| chain.newest).max_by_key(|newest| newest.2).map(|(n, _, at)| (n, at))
+        let own = self.chains.iter().filter(|(name, _)| !self.news.contains(*name));
+        own.filter_map(|(_, chain)| chain.newest).max_by_key(|newest| newest.2).map(|(n, _, at)| (n, at))
     }
 
     /// Anchors that entries of the history or of the journal name but that are gone, or younger than
@@ -196,7 +224,7 @@ impl Internal {
             };
             let missing: Vec<u64> =
                 anchors.clone().map(|(n, _)| *n).filter(|n| *n > chain.times.len() as u64).collect();
-            if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+            if let (Some(first), Some(last), false) = (missing.first(), missing.last(), self.news.contains(&place)) {
                 found.push(gone(&place, *first, *last));
             }
             for (number, sealed_at) in anchors {
@@ -218,7 +246,19 @@ impl Internal {
 
     /// Up to which number the anchors of a chain were pruned.
     fn pruned(&self, chain: &str) -> u64 {
-        self.overall.anchor_cuts.get(chain).map_or(0, |cut| cut.position)
+        self.cut(chain).map_or(0, |cut| cut.position)
+    }
+
+    /// The last pruned anchor of a chain: by this node, or by another whose pruning was replicated to here.
+    fn cut(&self, chain: &str) -> Option<Cut> {
+        let own = self.overall.anchor_cuts.get(chain).copied();
+        let before = own.map_or(0, |cut| cut.position);
+        let is_gone = |cut: &&Cut| {
+            let columns = ["chain", "number"];
+            cut.position > before && !nodes::has_entries("seal.anchor", columns, chain, before + 1, cut.position)
+        };
+        let others = self.elsewhere.iter().filter_map(|overall| overall.anchor_cuts.get(chain)).filter(is_gone);
+        others.max_by_key(|cut| cut.position).copied().or(own)
     }
 
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
@@ -235,8 +275,9 @@ impl Internal {
         let known: BTreeSet<String> = self.histories.keys().map(|history| in_anchors(*history)).collect();
         let lost: BTreeSet<&String> = self
             .chains
-            .values()
-            .flat_map(|chain| chain.heads.histories.keys())
+            .iter()
+            .filter(|(name, _)| !self.news.contains(*name))
+            .flat_map(|(_, chain)| chain.heads.histories.keys())
             .filter(|history| {
                 *history != anchor::JOURNAL && *history != anchor::ANCHOR_CHAINS && !known.contains(*history)
             })
@@ -265,7 +306,7 @@ impl Internal {
         for name in anchor::chains(Sees::Snapshot) {
             let mut chain = AnchorChain::default();
             let seen = self.anchors_of_checkpoint().find(|(chain, _)| **chain == name).map(|(_, anchor)| anchor);
-            let mut walk = Walk::new(&self.ring, self.overall.anchor_cuts.get(&name).copied(), seen, self.is_partial);
+            let mut walk = Walk::new(&self.ring, self.cut(&name), seen, self.is_partial);
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| walk.step(anchor, &mut chain));
             if usable.is_none() {
                 let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
@@ -288,6 +329,29 @@ impl Internal {
             );
             self.chains.insert(name, chain);
         }
+        self.tell_news();
+    }
+
+    /// Chains of anchors of strangers, and of what this database was a copy of as far as they went on since.
+    fn tell_news(&mut self) {
+        let own = self.here.as_ref().and_then(|here| self.chains.get(here));
+        let known = |name: &str| own.and_then(|own| own.heads.get(anchor::ANCHOR_CHAINS, name)).map(|head| head.0);
+        let is_news = |(name, chain): &(&String, &AnchorChain)| {
+            let goes_on = known(name).zip(chain.newest).is_some_and(|(known, newest)| newest.0 > known);
+            self.nodes.is_strange(name) || (self.nodes.find(name).is_some() && goes_on)
+        };
+        self.news = self.chains.iter().filter(is_news).map(|(name, _)| name.clone()).collect();
+    }
+
+    fn meet_others(&mut self, entries: &[(Entry, Standing)]) {
+        let possible = entries.iter().filter(|(_, standing)| *standing != Standing::False).map(|(entry, _)| entry);
+        self.nodes = Nodes::among(possible.clone(), Sees::Snapshot);
+        self.elsewhere = (0..self.nodes.others().len())
+            .map(|place| {
+                let of_node = possible.clone().filter(|entry| self.nodes.find(&entry.chain) == Some(place));
+                overall::of(&of_node.cloned().collect::<Vec<_>>())
+            })
+            .collect();
     }
 
     /// The newest anchor that memory, the checkpoint or a later place's anchors remember must be there.

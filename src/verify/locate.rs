@@ -6,6 +6,7 @@ use super::progress::{self, Counter, Phase};
 use crate::pg::aggregate::AggregateState;
 use crate::pg::row::Row;
 use crate::pg::server;
+use crate::record::nodes;
 use pgseal_chain::{Authenticity, Findings, Known, Locator, Observed};
 use std::cell::RefCell;
 
@@ -46,7 +47,9 @@ impl AggregateState for LocateState {
 
     fn begin(plan: &str) -> LocateState {
         progress::go_on_as(Phase::Naming);
-        LocateState { pass: Pass::begin(plan), locator: Locator::new(KNOWN.take()), counter: Counter::default() }
+        let mut pass = Pass::begin(plan);
+        pass.is_receiving = nodes::is_receiving(pass.plan.relation);
+        LocateState { pass, locator: Locator::new(KNOWN.take()), counter: Counter::default() }
     }
 
     fn add(&mut self, row: Row<'_>) {
@@ -101,9 +104,15 @@ fn judge(pass: &mut Pass, row: Row<'_>) -> (Authenticity, Option<String>) {
         Judgement::NoKey => (Authenticity::UnknownKey, None),
         Judgement::NoColumn(name) => (Authenticity::MissingColumn(name), None),
         Judgement::NoSuchEpoch if pass.records_altered => (Authenticity::UnknownKey, None),
+        Judgement::NotArrived if pass.is_receiving => (Authenticity::NotArrived, None),
         altered => match pass.checker.other_epoch(row, &seal, &mut pass.scratch) {
             Some(epoch) => (Authenticity::ValidUnderEpoch(epoch as u32), None),
-            None if altered == Judgement::NoSuchEpoch => (Authenticity::UnknownEpoch, None),
+            None if pass.is_receiving && pass.checker.is_of_unknown_node(&pass.scratch.chain) => {
+                (Authenticity::NotArrived, None)
+            }
+            None if altered == Judgement::NoSuchEpoch || altered == Judgement::NotArrived => {
+                (Authenticity::UnknownEpoch, None)
+            }
             None => (Authenticity::Invalid, None),
         },
     }

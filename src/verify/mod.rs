@@ -13,6 +13,7 @@ pub mod entry;
 pub mod functions;
 pub mod generated;
 mod internal;
+mod lag;
 pub mod locate;
 pub mod outcome;
 pub mod pass;

@@ -4,6 +4,7 @@ use super::audit::Audited;
 use super::locate::RowKey;
 use crate::key::KeyFault;
 use crate::record::checkpoint::Draft;
+use crate::record::cut::Cut;
 use crate::record::journaled::{Acknowledgement, Journaled};
 use crate::settings;
 use pgseal_chain::{ChainName, Finding, Findings, HistoryId, Mac};
@@ -57,8 +58,10 @@ pub struct Subject {
     pub tenant_column: Option<String>,
     /// Ids of the keys of its epochs.
     pub keys: Vec<String>,
-    /// As the journal has it; `None` if it does not know the history.
+    /// As the journal has it, with the cuts of other nodes; `None` if it does not know the history.
     pub journaled: Option<Journaled>,
+    /// Those of its cuts that only other nodes have journaled.
+    pub pruned_elsewhere: BTreeMap<String, Cut>,
 }
 
 /// An outcome that consists of one finding, for a table that cannot be read as a history.

@@ -102,6 +102,8 @@ pub struct Pass {
     pub plan: PassPlan,
     /// Some of pgseal's records were changed, so that entries of an unknown epoch prove nothing.
     pub records_altered: bool,
+    /// A subscription brings rows of other nodes here. Only the ordered pass asks.
+    pub is_receiving: bool,
     history: HistoryId,
     tenant: Option<TenantColumn>,
     whole: DocumentPlan,
@@ -128,6 +130,7 @@ impl Pass {
             checker: EntryChecker::new(&definition, &places, SealPlaces::consecutive(SEAL_FIRST)),
             scratch: Scratch::default(),
             records_altered: !definition.alterations.is_empty(),
+            is_receiving: false,
             history: definition.registration.history,
             tenant: tenant_name.and_then(|name| TenantColumn::find(&name, &places)),
             seal_types: SEAL_TYPES.map(ColumnType::new).into(),

@@ -80,7 +80,12 @@ pub struct Read {
 
 impl Read {
     /// What a checkpoint is made of; `None` if that was not asked for. Only for a history with nothing wrong in it.
-    pub fn into_draft(self, history: HistoryId, internal: &Internal) -> Option<Draft> {
+    pub fn into_draft(
+        self,
+        history: HistoryId,
+        internal: &Internal,
+        pruned_elsewhere: BTreeMap<String, Cut>,
+    ) -> Option<Draft> {
         let id = self.census.filter(|_| self.is_whole)?;
         let counted = self.audited.and_then(|audited| audited.census);
         Some(Draft {
@@ -93,6 +98,7 @@ impl Read {
             anchors: internal.newest_anchors(),
             id,
             adds_up: true,
+            pruned_elsewhere,
         })
     }
 }

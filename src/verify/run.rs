@@ -11,7 +11,7 @@ use super::outcome::{self, Outcome, Subject};
 use super::pass;
 use super::progress::{self, Phase};
 use super::reading::{Read, Reading, RunGuard};
-use super::{configuration, witness};
+use super::{configuration, lag, witness};
 use crate::pg::relation;
 use crate::pg::snapshot::Sees;
 use crate::pg::{server, snapshot, spi, user};
@@ -19,7 +19,7 @@ use crate::record::columns::{self, SealPlaces};
 use crate::record::definition::{self, Attachment, Definition};
 use crate::record::identity::in_anchors;
 use crate::record::registry::{self, Registration};
-use crate::record::{anchor, journal};
+use crate::record::{anchor, journal, nodes};
 use crate::seal::heads::{self, Remembered};
 use pgseal_chain::{Finding, Findings, HistoryId, Kind, WitnessLine};
 
@@ -116,7 +116,13 @@ fn examine(
         true => Internal::check(&outside.memory, Some(history), anchors),
         false => Internal::default(),
     };
-    let journaled = internal.histories.get(&history);
+    let own_cuts = internal.histories.get(&history).map(|own| own.cuts.clone()).unwrap_or_default();
+    let pruned_elsewhere = nodes::cuts(registration, &own_cuts, Sees::Snapshot);
+    let journaled = internal.histories.get(&history).cloned().map(|mut journaled| {
+        journaled.cuts.extend(pruned_elsewhere.clone());
+        journaled
+    });
+    let journaled = journaled.as_ref();
     if has_key && definition.alterations.is_empty() {
         definition.compare(journaled);
     }
@@ -165,13 +171,14 @@ fn examine(
     if reading.complete {
         findings.append(internal.closings.dated_back(table, &read.heads).into_iter().collect());
     }
-    findings.append(internal.closings.young_cuts(&reading.cuts).into_iter().collect());
+    findings.append(internal.closings.young_cuts(&own_cuts).into_iter().collect());
     if reading.complete {
         findings.append(reading.generated(read.condition.as_deref()));
     }
     let grounds = basis::Grounds { audited: audited.as_ref(), tails: &read.tails, rest: rest.as_ref(), had_checkpoint };
     let basis = basis::text(&grounds, ask, journaled)
         + &internal.closings.basis()
+        + &lag::text(&internal.news(&in_anchors(history)), &read.heads, &reading.cuts)
         + if read.witness_is_pruned { WITNESS_IS_PRUNED } else { "" };
     let name = |chain: &Vec<u8>| String::from_utf8_lossy(chain).into_owned();
     Some(Outcome {
@@ -179,7 +186,7 @@ fn examine(
         basis,
         heads: read.heads.iter().map(|(chain, head)| (name(chain), *head)).collect(),
         rested: rest.as_ref().filter(|_| ask.tenant.is_none()).map_or(0, |rest| rest.checkpoint.entries()),
-        draft: if findings.total == 0 { read.into_draft(history, &internal) } else { None },
+        draft: if findings.total == 0 { read.into_draft(history, &internal, pruned_elsewhere.clone()) } else { None },
         findings,
         acknowledged: journaled.map(|journaled| journaled.acknowledged.clone()).unwrap_or_default(),
         window_start: reading.window_start,
@@ -193,6 +200,7 @@ fn examine(
             tenant_column: reading.tenant_column,
             keys: definition.key_ids(),
             journaled: journaled.cloned(),
+            pruned_elsewhere,
         }),
         table: reading.table,
     })

@@ -92,4 +92,4 @@ def test_the_server(sealed: Database) -> None:
     server = whole(sealed)["server"]
     assert (server["system_identifier"], server["database"]) == (identifier, sealed.name)
     assert server["postgresql"] == sealed.value("SHOW server_version").split(" ")[0]
-    assert (server["pgseal"], server["standby"]) == ("0.1.0", False)
+    assert (server["pgseal"], server["standby"]) == ("0.2.0", False)

@@ -27,6 +27,7 @@ FUNCTIONS = {
     "seal.after_ddl()",
     "seal.seal_entry()",
     "seal.refuse_change()",
+    "seal.take_in()",
     "seal.document(record)",
     "seal.verify_history(text,regclass,text)",
     "seal.verify_since_checkpoint(regclass)",

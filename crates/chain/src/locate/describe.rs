@@ -146,6 +146,12 @@ pub(super) fn unjudged<K>(chain: &[u8], first: u64, last: u64, epoch: i64, obsta
             let detail = format!("{which} because the key of epoch {epoch} is not available");
             at(Kind::UnknownKey, chain, first, last, detail)
         }
+        Obstacle::Record => {
+            let detail = format!(
+                "{which} because the journal of the node that sealed, as far as it was replicated to here, does not have epoch {epoch}"
+            );
+            at(Kind::UnknownKey, chain, first, last, detail)
+        }
         Obstacle::Column(column) => {
             let detail = format!("{which} because column {column} is gone or has another type");
             let finding = at(Kind::UnknownColumn, chain, first, last, detail).values(Some(column.clone()), None);

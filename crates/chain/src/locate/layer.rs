@@ -9,6 +9,7 @@ use crate::entry::Mac;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
     Key,
+    Record,
     Column(String),
 }
 
@@ -113,6 +114,7 @@ pub(super) fn place<K>(row: Observed<K>) -> Placed<K> {
         Authenticity::Valid => Some(Standing::Valid),
         Authenticity::ValidUnderEpoch(epoch) => Some(Standing::ValidUnder(epoch)),
         Authenticity::UnknownKey => Some(Standing::Unjudged(Obstacle::Key)),
+        Authenticity::NotArrived => Some(Standing::Unjudged(Obstacle::Record)),
         Authenticity::MissingColumn(column) => Some(Standing::Unjudged(Obstacle::Column(column))),
         Authenticity::Invalid | Authenticity::UnknownEpoch => None,
     };

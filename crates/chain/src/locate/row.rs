@@ -52,6 +52,8 @@ pub enum Authenticity {
     UnknownKey,
     /// The row's epoch needs this column, which is gone or has another type.
     MissingColumn(String),
+    /// The records of the row's epoch have not been brought here yet.
+    NotArrived,
     /// There is no epoch of the row's number, and the mac is wrong under every other.
     UnknownEpoch,
 }
