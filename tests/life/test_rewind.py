@@ -89,6 +89,7 @@ def test_the_old_primary_comes_back(own_cluster: Servers) -> None:
             rounds += 1
         writer.result()
     caught_up(b, a)
+    dump = primary.run("pg_dump", "-d", a.name).stdout
 
     # And back again: a third place, not the first one's, whose positions were used for what is gone.
     b.cluster.stop()
@@ -98,3 +99,8 @@ def test_the_old_primary_comes_back(own_cluster: Servers) -> None:
     first, second, third = places(a)
     assert len({first, second, third}) == 3
     assert_intact(a, common, h=kept + 200 + 1, p=3)
+
+    # What was dumped on it while it was a standby is restored like any other dump.
+    restored = primary.createdb()
+    restored.psql(dump)
+    assert_intact(restored, common, h=kept + 200, p=2)
