@@ -37,7 +37,7 @@ def put_back(servers: Servers, evolving: Evolving, db: Database, backup: Cluster
     (backup.home / "state").symlink_to(evolving.state_file.parent)
     evolving.server.stop()
     restored = Database(servers.adopt(backup), db.name)
-    wait_for(restored, "SELECT NOT pg_is_in_recovery()")
+    backup.wait_for_log("database system is ready to accept connections")
     evolving.server = restored.cluster
     return restored
 
@@ -64,6 +64,19 @@ def test_recovered_to_a_new_timeline(own_cluster: Servers, evolving: Evolving, d
     wait_for(restored, f"SELECT ({STREAMS}) = 2")
     evolving.days_pass(2)
     restored.run("INSERT INTO h VALUES (21, 'restored')")
+    assert (verdicts(restored), answer(restored)) == (["intact"], [])
+
+
+def test_recovered_where_nothing_runs_by_itself(
+    own_cluster: Servers, evolving: Evolving, db: Database, backup: Cluster
+) -> None:
+    """A copy that is evidence has no launcher; nor has any server in the first moment after a promotion."""
+    # With fewer workers than the primary had, a hot standby would wait for somebody.
+    backup.settings |= {"max_worker_processes": 0, "hot_standby": False}
+    signal = backup.data / "recovery.signal"
+    signal.touch()
+    backup.give(signal)
+    restored = put_back(own_cluster, evolving, db, backup)
     assert (verdicts(restored), answer(restored)) == (["intact"], [])
 
 
