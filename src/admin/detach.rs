@@ -20,6 +20,7 @@ pub fn detach(relation: u32) -> String {
     };
     administering(|| {
         spi::execute(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"));
+        refuse_needed_columns(&table).or_raise();
         leaves::release(relation);
         registration.detached_at = Some(clock::now());
         registration.detached_by = Some(attach::user_name());
@@ -37,4 +38,17 @@ pub fn detach(relation: u32) -> String {
         }
     });
     format!("{table} is not sealed any more; its entries and their signatures stay")
+}
+
+/// An INSERT would have to fill a seal column that something of the user's needs.
+fn refuse_needed_columns(table: &str) -> Result<(), AdminError> {
+    match leaves::needs_of_values(table).into_iter().next() {
+        Some(need) => Err(AdminError::NeededSealColumn {
+            table: table.to_owned(),
+            column: need.column,
+            what: need.what,
+            remedy: need.remedy,
+        }),
+        None => Ok(()),
+    }
 }

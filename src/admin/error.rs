@@ -57,6 +57,8 @@ pub enum AdminError {
     SignedColumn { table: String, column: String, action: &'static str },
     #[error("cannot drop, rename or change a seal column of history \"{table}\"")]
     SealColumn { table: String },
+    #[error("cannot detach history \"{table}\": seal column \"{column}\" is part of {what}")]
+    NeededSealColumn { table: String, column: String, what: String, remedy: String },
     #[error("rule \"{rule}\" of table \"{table}\" changes what INSERT does")]
     InsertRule { table: String, rule: String },
     #[error("table \"{table}\" cannot be attached with its rows while {what} is there")]
@@ -122,6 +124,7 @@ impl AdminError {
             | AdminError::KeyInForce { .. }
             | AdminError::SignedColumn { .. }
             | AdminError::SealColumn { .. }
+            | AdminError::NeededSealColumn { .. }
             | AdminError::InTheWay { .. }
             | AdminError::InsertRule { .. }
             | AdminError::LaterTrigger { .. }
@@ -161,6 +164,9 @@ impl AdminError {
             AdminError::InvalidParameter { allowed, .. } => format!("Allowed: {allowed}."),
             AdminError::SignedColumn { .. } => {
                 "The entries sealed so far are signed with it and could not be verified any more.".into()
+            }
+            AdminError::NeededSealColumn { .. } => {
+                "Detach has the seal columns accept NULL, so that rows can be inserted that are not sealed.".into()
             }
             AdminError::VolatileDefault { .. } => {
                 "Entries sealed before would get content that no signature covers.".into()
@@ -257,6 +263,7 @@ impl AdminError {
             AdminError::SealColumn { table } => {
                 format!("To give the table up as a history: SELECT seal.detach({}).", literal(table))
             }
+            AdminError::NeededSealColumn { remedy, .. } => format!("Run: {remedy}."),
             AdminError::InsertRule { table, rule } => format!("Run: DROP RULE {rule} ON {table}."),
             AdminError::InTheWay { what, .. } => format!("Disable or drop {what} while attaching."),
             AdminError::VolatileDefault { column, .. } => format!(

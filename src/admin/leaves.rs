@@ -158,16 +158,68 @@ pub fn release_members(root: u32) {
 }
 
 fn accept_null(table: &str) {
-    let present: Vec<String> = spi::column(spi::execute(&format!(
+    let required = spi::column(spi::execute(&format!(
         "SELECT attname FROM pg_catalog.pg_attribute
           WHERE attrelid = {}::pg_catalog.regclass AND attname LIKE 'seal\\_%' AND attnotnull AND NOT attisdropped",
         spi::literal(table)
-    )))
-    .into_iter()
-    .filter(|name| columns::is_seal_column(name))
-    .map(|name| format!("ALTER COLUMN {name} DROP NOT NULL"))
-    .collect();
+    )));
+    let needed: Vec<String> = needs_of_values(table).into_iter().map(|need| need.column).collect();
+    let present: Vec<String> = required
+        .into_iter()
+        .filter(|name| columns::is_seal_column(name) && !needed.contains(name))
+        .map(|name| format!("ALTER COLUMN {name} DROP NOT NULL"))
+        .collect();
     if !present.is_empty() {
         spi::execute(&format!("ALTER TABLE {table} {}", present.join(", ")));
     }
+}
+
+/// Something that lets PostgreSQL refuse NULL in a seal column, whatever pgseal says.
+pub struct NeedOfValues {
+    pub column: String,
+    /// `primary key "h_pkey"` and the like.
+    pub what: String,
+    /// The command that takes it away.
+    pub remedy: String,
+}
+
+/// Of a table of a history and of its partitions. What a user made of a seal column is the user's: detach does not take
+/// it away.
+pub fn needs_of_values(table: &str) -> Vec<NeedOfValues> {
+    let columns = SEAL_COLUMNS.map(|(name, _)| format!("'{name}'")).join(", ");
+    spi::execute(&format!(
+        "WITH part AS (SELECT {literal}::pg_catalog.regclass::pg_catalog.oid AS oid
+                        UNION SELECT relid FROM pg_catalog.pg_partition_tree({literal}::pg_catalog.regclass)),
+              own AS (SELECT a.attrelid, a.attnum, a.attname, a.attidentity FROM pg_catalog.pg_attribute a
+                        JOIN part ON part.oid = a.attrelid WHERE a.attname IN ({columns}))
+         SELECT own.attname, pg_catalog.format('primary key \"%s\"', c.conname),
+                pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', c.conrelid::pg_catalog.regclass, c.conname),
+                own.attnum
+           FROM pg_catalog.pg_constraint c
+           JOIN own ON own.attrelid = c.conrelid AND own.attnum = ANY (c.conkey)
+          WHERE c.contype = 'p' AND c.conparentid = 0
+         UNION ALL
+         SELECT own.attname, pg_catalog.format('replica identity of table \"%s\"', i.indrelid::pg_catalog.regclass),
+                pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', i.indrelid::pg_catalog.regclass),
+                own.attnum
+           FROM pg_catalog.pg_index i
+           JOIN own ON own.attrelid = i.indrelid AND own.attnum = ANY (i.indkey)
+          WHERE i.indisreplident
+         UNION ALL
+         SELECT own.attname, pg_catalog.format('identity of table \"%s\"', own.attrelid::pg_catalog.regclass),
+                pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP IDENTITY', own.attrelid::pg_catalog.regclass, own.attname),
+                own.attnum
+           FROM own
+          WHERE own.attidentity <> ''
+          ORDER BY 3, 4",
+        literal = spi::literal(table)
+    ))
+    .into_iter()
+    .filter_map(|row| match row.as_slice() {
+        [Some(column), Some(what), Some(remedy), ..] => {
+            Some(NeedOfValues { column: column.clone(), what: what.clone(), remedy: remedy.clone() })
+        }
+        _ => None,
+    })
+    .collect()
 }

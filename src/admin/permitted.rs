@@ -6,10 +6,12 @@ use super::watch::State;
 use super::{drops, preconditions};
 use crate::pg::relation;
 use crate::pg::statement::{Detached, Statement};
+use crate::record::columns::SEAL_COLUMNS;
 use crate::record::live::{self, LiveDefinition};
 use crate::record::registry::Registration;
 use crate::record::shape::{Defect, Flaw};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What a command says it will do. Whoever may not do it anyway is left to the server's answer.
 pub fn check(statement: &Statement, histories: &[Registration]) -> Result<(), AdminError> {
@@ -52,6 +54,9 @@ pub fn judge(root: u32, before: &State, now: &State) -> Result<(), AdminError> {
     if now.definition.keys().any(|item| item.starts_with("parent ") && !before.definition.contains_key(item)) {
         return Err(AdminError::BecomesChild { table });
     }
+    if !fills_of_seal_columns(&now.definition).is_subset(&fills_of_seal_columns(&before.definition)) {
+        return Err(AdminError::SealColumn { table });
+    }
     match changed_type(&before.definition, &now.definition) {
         Some(type_name) => Err(AdminError::UsedType { table, type_name }),
         None => Ok(()),
@@ -68,6 +73,19 @@ fn refusal(history: String, defect: &Defect) -> AdminError {
         Flaw::NotPermanent => AdminError::WrongKind { table, kind: "an unlogged table".into() },
         Flaw::SealColumn { .. } => AdminError::SealColumn { table: history },
     }
+}
+
+/// Items by which a seal column gets a value by itself: every INSERT would be refused for that value.
+fn fills_of_seal_columns(definition: &LiveDefinition) -> BTreeSet<&str> {
+    let fills = |item: &str, text: &str| {
+        SEAL_COLUMNS.iter().any(|(name, _)| {
+            let defaults = item.strip_prefix("default of column ").and_then(|rest| rest.strip_prefix(name));
+            let is_default = defaults.is_some_and(|place| place.is_empty() || place.starts_with(" on partition "));
+            let is_column = item.strip_prefix("column ") == Some(name);
+            (is_default && text != "none") || (is_column && text.ends_with(" AS IDENTITY"))
+        })
+    };
+    definition.iter().filter(|(item, text)| fills(item, text)).map(|(item, _)| item.as_str()).collect()
 }
 
 /// A type whose values are sealed and would print differently now.

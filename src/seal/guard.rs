@@ -82,7 +82,7 @@ fn refuse(call: &TriggerCall<'_>) -> ! {
     .detail(format!("It is append-only: its rows are sealed. {consequence}"))
     .hint(format!(
         "Insert a new row that corrects the old one. To give the table up as a history: SELECT seal.detach({}).",
-        literal(&table)
+        literal(&relation::name_of(relation::root_of(call.relation())))
     ))
     .raise()
 }

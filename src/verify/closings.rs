@@ -144,7 +144,8 @@ impl Closings {
         let Some(here) = facts.here else { return Vec::new() };
         let altered = |what: String| Finding::new(Kind::ConfigurationAltered, what);
         let is_settled = |at: i64| clock::now() - at >= GRACE;
-        let runs_long = is_settled(shared_memory::read_launcher().since);
+        // 0: since the server's start, or since it only replayed, nothing has run yet that could close a period.
+        let runs_long = Some(shared_memory::read_launcher().since).filter(|since| *since != 0).is_some_and(is_settled);
         let Some((_, newest)) = self.journal.newest() else {
             let attached = facts.acts.iter().find(|act| act.kind == Act::Attach.as_str());
             let is_late = runs_long && evolution::kind().is_some() && attached.is_some_and(|act| is_settled(act.at));

@@ -6,7 +6,7 @@ import pytest
 
 from support.cluster import KEYLESS
 from support.database import Database
-from support.refusal import DUPLICATE_COLUMN, UNDEFINED_OBJECT, refusal, refused_without_trace
+from support.refusal import DUPLICATE_COLUMN, NOT_IN_STATE, UNDEFINED_OBJECT, refusal, refused_without_trace
 from support.roles import Roles
 from support.servers import Servers
 from support.verification import assert_intact, verdict
@@ -39,6 +39,42 @@ def test_afterwards_it_works_as_any_table(db: Database, made: str) -> None:
     use_as_an_ordinary_table(db)
     db.run("DROP TABLE h")
     assert verdict(db) == "nothing_sealed"
+
+
+NEEDS = [
+    ("ALTER TABLE h DROP CONSTRAINT h_pkey; ALTER TABLE h ADD CONSTRAINT sealed PRIMARY KEY (seal_chain, seal_seq, n)",
+     'seal column "seal_chain" is part of primary key "sealed"', "Run: ALTER TABLE public.h DROP CONSTRAINT sealed."),
+    ("ALTER TABLE {leaf} REPLICA IDENTITY USING INDEX {leaf}_seal_chain_seal_seq_idx",
+     'seal column "seal_chain" is part of replica identity of table "public.{leaf}"',
+     "Run: ALTER TABLE public.{leaf} REPLICA IDENTITY DEFAULT."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("made", "leaf"), [(SEALED, "h"), (PARTS, "h11")], ids=["plain", "partitioned"])
+@pytest.mark.parametrize(("statements", "message", "hint"), NEEDS, ids=["primary key", "replica identity"])
+def test_what_needs_the_seal_columns_is_named(
+    db: Database, made: str, leaf: str, statements: str, message: str, hint: str
+) -> None:
+    db.run(f"{made}; {statements.format(leaf=leaf)}; INSERT INTO h VALUES (2, 'acme')")
+    refused = refused_without_trace(db, "h", "SELECT seal.detach('h')")
+    assert refused.state == NOT_IN_STATE
+    assert refused.message == f'cannot detach history "public.h": {message.format(leaf=leaf)}'
+    assert refused.hint == hint.format(leaf=leaf)
+    assert_intact(db, 2)
+    db.run(refused.hint.removeprefix("Run: ").rstrip("."))
+    db.run("SELECT seal.detach('h')")
+    db.run("INSERT INTO h VALUES (30, 'b'); UPDATE h SET tenant = 'x'; TRUNCATE h")
+
+
+def test_an_empty_partition_whose_seal_columns_something_needs_can_be_detached(db: Database) -> None:
+    db.run(f"{PARTS}; ALTER TABLE h2 REPLICA IDENTITY USING INDEX h2_seal_chain_seal_seq_idx")
+    db.run("ALTER TABLE h DETACH PARTITION h2")
+    assert_intact(db, 1)
+    required = "attrelid = 'h2'::regclass AND attname ~ '^seal' AND attnotnull"
+    assert db.rows(f"SELECT attname::text FROM pg_attribute WHERE {required} ORDER BY 1") == [
+        ("seal_chain",),
+        ("seal_seq",),
+    ]
 
 
 def test_attached_again_after_dropping_the_left_columns(db: Database) -> None:

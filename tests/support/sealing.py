@@ -17,7 +17,7 @@ Session = psycopg.Connection[Any]
 
 SEAL_COLUMNS = ("seal_chain", "seal_seq", "seal_epoch", "seal_anchor", "seal_at", "seal_prev", "seal_mac")
 DROP_SEAL_COLUMNS = "ALTER TABLE {} " + ", ".join(f"DROP COLUMN {name}" for name in SEAL_COLUMNS)
-WAIT = 10.0
+WAIT = 60.0
 
 
 def run(session: Session, *statements: str) -> None:

@@ -24,7 +24,7 @@ LINE = re.compile(
     r" at=(?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z) full=(?P<full>yes|no) heads=(?P<heads>[0-9]+)"
     r" key=(?P<key>\S+) anchor=(?P<anchor>[0-9a-f]{64}) mac=(?P<mac>[0-9a-f]{64})"
 )
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 # Chains of this database that no anchor has as they are.
 UNANCHORED = "SELECT coalesce(sum(unanchored), 0)::int FROM seal.status"

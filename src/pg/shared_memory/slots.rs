@@ -241,7 +241,7 @@ pub struct LauncherSlot {
     pub pid: i32,
     /// Its latch, valid while `pid` is not 0.
     pub latch: *mut pg_sys::Latch,
-    /// When it first started, in µs since 2000-01-01 UTC; what was sealed earlier is in no memory.
+    /// When it first started, in µs since 2000-01-01 UTC; what was sealed earlier is in no memory. 0: it never did.
     pub since: i64,
     /// Why it could not start a worker the last time; empty: it could.
     pub trouble: Text<252>,
