@@ -218,6 +218,25 @@ class Cluster:
         for child in children:
             _kill_and_wait(child)
 
+    def kill_postmaster(self) -> None:
+        """SIGKILL to the postmaster alone; returns when all that it had started have noticed it and are gone."""
+        postmaster = self._process
+        if postmaster is None:
+            return
+        postmaster.send_signal(signal.SIGSTOP)
+        orphans = self._children()
+        postmaster.kill()
+        postmaster.wait(STOP_TIMEOUT)
+        self._process = None
+        self.sessions_lost += 1
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while left := [pid for pid in orphans if _is_alive(pid)]:
+            if time.monotonic() > deadline:
+                for pid in left:
+                    _kill_and_wait(pid)
+                raise ClusterError(f"{len(left)} processes went on without their postmaster:\n{self.log()[-4000:]}")
+            time.sleep(0.02)
+
     def crash(self) -> None:
         """`kill`, then a start with crash recovery."""
         self.kill()
@@ -536,13 +555,18 @@ def _kill_and_wait(pid: int, timeout: float = 10.0) -> None:
     deadline = time.monotonic() + timeout
     try:
         os.kill(pid, signal.SIGKILL)
-        while time.monotonic() < deadline:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state == "Z":
-                return
-            time.sleep(0.01)
     except OSError:
         return
+    while _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _test_name() -> str:
