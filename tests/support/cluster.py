@@ -210,7 +210,7 @@ class Cluster:
             return
         # A stopped one forks nothing that would not be in the list.
         self._process.send_signal(signal.SIGSTOP)
-        children = self._children()
+        children = self.children()
         self._process.kill()
         self._process.wait(STOP_TIMEOUT)
         self._process = None
@@ -224,7 +224,7 @@ class Cluster:
         if postmaster is None:
             return
         postmaster.send_signal(signal.SIGSTOP)
-        orphans = self._children()
+        orphans = self.children()
         postmaster.kill()
         postmaster.wait(STOP_TIMEOUT)
         self._process = None
@@ -244,7 +244,7 @@ class Cluster:
 
     def kill_backend(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal to one process of this server; after SIGKILL waits until the server has restarted itself."""
-        if pid not in self._children():
+        if pid not in self.children():
             raise ClusterError(f"process {pid} is not of this server")
         mark = self.log_position()
         os.kill(pid, number)
@@ -262,6 +262,18 @@ class Cluster:
         if self._process is None:
             raise ClusterError("the server is not running")
         return self._process.pid
+
+    def children(self) -> list[int]:
+        """Processes whose parent is our postmaster."""
+        children = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                after_name = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(after_name[1]) == self.pid:
+                children.append(int(stat.parent.name))
+        return children
 
     def destroy(self) -> None:
         """Ends the server and removes its folder. Never raises for a server that is already gone."""
@@ -529,18 +541,6 @@ class Cluster:
         except OSError:
             return False
         return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() in ("ready", "standby")
-
-    def _children(self) -> list[int]:
-        """Processes whose parent is our postmaster."""
-        children = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                after_name = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(after_name[1]) == self.pid:
-                children.append(int(stat.parent.name))
-        return children
 
     @staticmethod
     def free_port() -> int:

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Fetches the source of Debian's package of the installed PostgreSQL and prints the folder where it lies unpacked. Where
+# the archive has that version's source no more, the newest one of the same major version that it has.
+# This machine's own lists of packages stay as they are: apt works on copies in target/postgres-source.
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+PACKAGE=postgresql-$PG_MAJOR
+WORK=$ROOT/target/postgres-source
+
+private_apt() {
+    apt-get -q -o Dir::Etc::SourceList="$WORK/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+        -o Dir::State::Lists="$WORK/lists" -o Dir::Cache="$WORK/cache" -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# One line for each place that this machine has the package from.
+sources() {
+    apt-cache madison "$PACKAGE" |
+        sed -nE 's#^[^|]*\|[^|]*\| *(\S+) ([^ /]+)/(\S+) \S+ Packages$#deb-src \1 \2 \3#p' | sort -u
+}
+
+download() {
+    local version
+    mkdir -p "$WORK/lists/partial" "$WORK/cache/archives/partial"
+    sources >"$WORK/sources.list"
+    private_apt update
+    for version in "$1" $(apt-cache madison "$PACKAGE" | awk '{ print $3 }'); do
+        # shellcheck disable=SC2015
+        (cd "$WORK" && private_apt source --download-only "$PACKAGE=$version") && return || true
+    done
+    return 1
+}
+
+unpack() {
+    dpkg-source --no-check -x "$WORK/$PACKAGE"_*.dsc "$WORK/source"
+}
+
+if [ ! -x "$WORK/source/configure" ]; then
+    rm -rf "$WORK"
+    mkdir -p "$WORK"
+    installed=$(dpkg-query -W -f='${Version}' "$PACKAGE")
+    run_step "fetching the source of $PACKAGE $installed" postgres-source download "$installed" >&2
+    run_step "unpacking it" postgres-unpack unpack >&2
+fi
+echo "$WORK/source"
