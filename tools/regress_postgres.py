@@ -24,15 +24,25 @@ KEPT = ROOT / "target" / "regress-postgres"
 TIMEOUT = 3600.0
 
 # What pg_regress does to a database of its own.
-PINNED = "lc_messages = 'C'; lc_monetary = 'C'; lc_numeric = 'C'; lc_time = 'C'; bytea_output = 'hex';" \
-         " timezone_abbreviations = 'Default'"  # fmt: skip
+PINNED = (
+    "lc_messages = 'C'",
+    "lc_monetary = 'C'",
+    "lc_numeric = 'C'",
+    "lc_time = 'C'",
+    "bytea_output = 'hex'",
+    "timezone_abbreviations = 'Default'",
+)
+
+# Tests that show what the database has: where pgseal is created, its objects are among it.
+SHOWING = {"event_trigger", "opr_sanity"}
 
 HISTORY = """
 CREATE EXTENSION pgseal;
 CREATE SCHEMA sealed;
 CREATE TABLE sealed.history (id bigint PRIMARY KEY, tenant text, payload jsonb);
 SELECT seal.attach('sealed.history', tenant_column => 'tenant');
-INSERT INTO sealed.history (id, tenant, payload) SELECT n, 'acme', jsonb_build_object('n', n) FROM generate_series(1, 1000) n;
+INSERT INTO sealed.history (id, tenant, payload)
+    SELECT n, 'acme', jsonb_build_object('n', n) FROM generate_series(1, 1000) n;
 """
 
 
@@ -50,7 +60,11 @@ class Suite:
 SUITES = {
     "regress": Suite("regress", "src/test/regress", "regress/pg_regress", "parallel_schedule", "regression"),
     "isolation": Suite(
-        "isolation", "src/test/isolation", "isolation/pg_isolation_regress", "isolation_schedule", "isolation_regression"
+        "isolation",
+        "src/test/isolation",
+        "isolation/pg_isolation_regress",
+        "isolation_schedule",
+        "isolation_regression",
     ),
 }
 
@@ -115,6 +129,9 @@ def run_suite(source: Path, suite: Suite, run: Run) -> Result:
         libraries(source, suite, folder)
         for path in (folder, *folder.rglob("*")):
             server.give(path)
+        preloaded = server.psql("SHOW shared_preload_libraries").stdout.strip()
+        if preloaded != ("pgseal" if run.preload else ""):
+            sys.exit(f"preloaded is: {preloaded}")
         options = ["--use-existing"] if run.created else []
         if run.created:
             create(server, suite.database)
@@ -148,7 +165,7 @@ def run_suite(source: Path, suite: Suite, run: Run) -> Result:
 def create(server: Cluster, name: str) -> None:
     """A database as pg_regress makes it, and pgseal in it."""
     database = server.createdb("template0", name=name)
-    database.psql("".join(f'ALTER DATABASE "{name}" SET {setting.strip()};' for setting in PINNED.split(";")))
+    database.psql("".join(f'ALTER DATABASE "{name}" SET {setting};' for setting in PINNED))
     database.psql(HISTORY)
 
 
@@ -187,7 +204,7 @@ def main() -> int:
             if run is not RUNS[0]:
                 other = differences(suite, results["without"], result, run)
                 print(f"  other output than without pgseal: {', '.join(other) or 'none'}", flush=True)
-                differing += bool(other) and not run.created
+                differing += bool(set(other) - (SHOWING if run.created else set()))
     print(f"kept in {KEPT.relative_to(ROOT)}")
     return 1 if differing else 0
 

@@ -40,6 +40,8 @@ SETTINGS: Settings = {
     "max_wal_size": "64MB",
 }
 LONGEST_ROUND = 2.0
+WRITER = "torturer"
+TERMINATED = 4
 PATIENCE = 120.0
 """How long what the kill has ended, or a server that starts, may take, in seconds."""
 
@@ -118,7 +120,7 @@ class Torture:
         said = BELIES.search(self.server.log(mark))
         assert not said, f"the server says: {said and said.group()}"
         return (
-            f"round {turn.number:2} {turn.kill:13} {turn.act:11}"
+            f"round {turn.number:2} {turn.kill:13} {turn.act:12}"
             f" {len(self.ledger.expected) - before:6,} entries, {left_open:2} prepared left open,"
             f" {recovered:4.1f} s, checked in {time.monotonic() - started - recovered:.1f} s"
         )
@@ -143,19 +145,15 @@ class Torture:
 
     def _write_until_killed(self, turn: Turn, dice: random.Random) -> list[Writer]:
         stop, delay = threading.Event(), dice.uniform(0.1, LONGEST_ROUND)
-        writers = [
-            Writer(self.db.connect(), number, self._dice(turn.number, number), self._ids[number], stop,
-                   synchronous=number % 4 != 3)
-            for number in range(WRITERS)
-        ]  # fmt: skip
+        writers = [self._writer(turn, number, stop) for number in range(WRITERS)]
         verifier, admin = self.db.connect(), self.db.connect()
         with ThreadPoolExecutor(WRITERS + 2) as pool:
             crew = [pool.submit(writer.write) for writer in writers]
             crew.append(pool.submit(self._verify_beside, verifier, stop))
-            crew.append(pool.submit(self._administer, turn, admin, stop, dice.uniform(0, delay)))
+            crew.append(pool.submit(self._administer, turn, admin, stop, dice.uniform(0, delay / 2)))
             try:
                 # A writer's second transaction: all have begun, and have something to lose.
-                self._until(stop, lambda: all(len(writer.log) > 1 for writer in writers))
+                self._until(stop, lambda: all(len(writer.log) > 1 or writer.session.closed for writer in writers))
                 stop.wait(delay)
                 if not stop.is_set():
                     self._kill(turn.kill, dice)
@@ -164,6 +162,11 @@ class Torture:
             finally:
                 stop.set()
         return writers
+
+    def _writer(self, turn: Turn, number: int, stop: threading.Event) -> Writer:
+        """Every fourth one does not wait for the disk."""
+        session, dice = self.db.connect(application_name=WRITER), self._dice(turn.number, number)
+        return Writer(session, number, dice, self._ids[number], stop, synchronous=number % 4 != 3)
 
     def _kill(self, kind: str, dice: random.Random) -> None:
         if kind == "plug":
@@ -212,6 +215,18 @@ class Torture:
         answers = session.execute("SELECT history, verdict, next_step FROM seal.verify_and_prune()").fetchall()
         assert {verdict for _, verdict, _ in answers} <= {"intact", "nothing_sealed"}, answers
 
+    def _terminate(self, session: Session, turn: Turn) -> None:
+        """Some writers, first of all those that wait for a lock. Nothing that a session had locked outlives it."""
+        for _ in range(TERMINATED):
+            victims = """SELECT pid FROM pg_stat_activity WHERE application_name = %s
+                          ORDER BY wait_event_type = 'Lock' DESC NULLS LAST, random() LIMIT 1"""
+            for (pid,) in session.execute(victims, [WRITER]).fetchall():
+                gone = session.execute("SELECT pg_terminate_backend(%s, 60000)", [pid]).fetchone()
+                assert gone == (True,), f"session {pid} does not end"
+                self.counts["sessions terminated"] += 1
+                left = session.execute("SELECT locktype, mode FROM pg_locks WHERE pid = %s", [pid]).fetchall()
+                assert left == [], f"session {pid} is gone, its locks are not: {left}"
+
     # -- afterwards --------------------------------------------------------------------------------------------------
 
     def assert_whole(self) -> None:
@@ -225,7 +240,8 @@ class Torture:
         answers = self.db.rows("SELECT history, verdict, entries FROM seal.verify_history()")
         counts = Counter(name for name, _ in stored)
         verdicts = {name: "intact" if counts[name] else "nothing_sealed" for name in HISTORIES}
-        assert sorted(answers) == sorted((f"public.{name}", verdicts[name], counts[name]) for name in HISTORIES), answers
+        expected = sorted((f"public.{name}", verdicts[name], counts[name]) for name in HISTORIES)
+        assert sorted(answers) == expected, answers
 
     def _decide(self, dice: random.Random, *, leave: bool = True) -> None:
         """Ends most of the prepared transactions, one way or the other; some stay open across the next crash too."""
@@ -258,6 +274,7 @@ ACTS: dict[str, Callable[[Torture, Session, Turn], None]] = {
     "rotation": Torture._rotate,
     "new column": Torture._add_column,
     "recorded run": Torture._recorded_run,
+    "terminations": Torture._terminate,
 }
 
 
