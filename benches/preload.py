@@ -66,8 +66,9 @@ def serves_client(pid: int) -> bool:
     """Whether a process is of our database, or has ended and the postmaster has not asked for its times yet."""
     process = Path("/proc") / str(pid)
     with contextlib.suppress(OSError):
-        state = process.joinpath("stat").read_text().rpartition(")")[2].split()[0]
-        return state == "Z" or f" {DATABASE} " in process.joinpath("cmdline").read_text(errors="replace")
+        title = process.joinpath("cmdline").read_text(errors="replace")
+        # Who is about to end has none any more.
+        return not title or f" {DATABASE} " in title
     return False
 
 
