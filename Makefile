@@ -55,7 +55,8 @@ torture: install python ## kill -9 under sixteen writers, 50 times: some minutes
 	@PYTHONPATH=tests $(PYTHON) -B tools/torture.py $(ARGS)
 
 regress-postgres: install python ## PostgreSQL's own tests without and with pgseal: half an hour (ARGS='--suites regress')
-	@PYTHONPATH=tests $(PYTHON) -B tools/regress_postgres.py --source "$$(tools/postgres-source.sh)" $(ARGS)
+	@source=$$(tools/postgres-source.sh); \
+	PYTHONPATH=tests $(PYTHON) -B tools/regress_postgres.py --source "$$source" $(ARGS)
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh

@@ -26,8 +26,9 @@ download() {
     sources >"$WORK/sources.list"
     private_apt update
     for version in "$1" $(apt-cache madison "$PACKAGE" | awk '{ print $3 }'); do
-        # shellcheck disable=SC2015
-        (cd "$WORK" && private_apt source --download-only "$PACKAGE=$version") && return || true
+        if (cd "$WORK" && private_apt source --download-only "$PACKAGE=$version"); then
+            return
+        fi
     done
     return 1
 }
@@ -39,7 +40,8 @@ unpack() {
 if [ ! -x "$WORK/source/configure" ]; then
     rm -rf "$WORK"
     mkdir -p "$WORK"
-    installed=$(dpkg-query -W -f='${Version}' "$PACKAGE")
+    installed=$(dpkg-query -W -f='${Version}' "$PACKAGE" 2>/dev/null) ||
+        die "$PACKAGE is not installed: hand over the folder of PostgreSQL's source, see tools/regress_postgres.py"
     run_step "fetching the source of $PACKAGE $installed" postgres-source download "$installed" >&2
     run_step "unpacking it" postgres-unpack unpack >&2
 fi
