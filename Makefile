@@ -19,7 +19,7 @@ PYTHON := .venv/bin/python
 FEATURES = --no-default-features --features $$($(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/pg\1/')
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 demo: install ## seal this machine's package history, tamper with it, see what is found (a minute)
 	@PYTHONPATH=tests python3 -B demo/demo.py $(ARGS)
