@@ -45,7 +45,7 @@ bench-memory: install python ## how much memory the verification of ten million 
 bench-pruning: install python ## what eight writers notice while the older half of a history is pruned (minutes)
 	@PYTHONPATH=tests $(PYTHON) -B benches/pruning.py $(ARGS)
 
-bench-preload: install python ## what preloading pgseal costs where nobody has created it (minutes)
+bench-preload: install python ## what preloading pgseal costs where nobody has created it: minutes (ARGS=--instructions: counted)
 	@PYTHONPATH=tests $(PYTHON) -B benches/preload.py $(ARGS)
 
 bench-readme: python ## put picture and table of the last whole bench into the README

@@ -3,7 +3,8 @@
 
 Two servers, with and without, measured in turns, so that what disturbs a round disturbs both; the figures are medians,
 and medians of the rounds' ratios with the middle half of them. A ratio of processor times is steadier on a busy machine
-than one of transactions per second. Some minutes on 2 cores.
+than one of transactions per second; on a very busy one only --instructions says something, by valgrind. Some minutes on
+2 cores.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import instructions
 from progress import progress
 from server import SETTINGS, BenchmarkError, in_words, place
 from support.cluster import Cluster, Settings
@@ -41,6 +43,13 @@ LOADS = (
     Load("INSERT of a row, 1 client", ("-f", "insert.pgbench"), 1),
     Load("TPC-B-like, 8 clients", ("-b", "tpcb-like"), 8),
 )
+
+
+STATEMENTS = {
+    "SELECT by key": "SELECT abalance FROM pgbench_accounts WHERE aid = {n}",
+    "UPDATE by key": "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = {n}",
+    "INSERT of a row": "INSERT INTO history (tenant, at, payload) VALUES ('tenant{n}', now(), '{}')",
+}
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,32 @@ def fill(server: Cluster) -> None:
     server.psql(sql("plain.sql"), DATABASE)
 
 
+def count_instructions(without: Cluster, preloaded: Cluster) -> None:
+    """Of the statements that `make bench-preload` times, each planned anew."""
+    for server in (without, preloaded):
+        server.stop()
+    for title, statement in STATEMENTS.items():
+        progress(f"counting instructions: {title}")
+        bare, loaded = (instructions.each(server, DATABASE, statement) for server in (without, preloaded))
+        progress("")
+        print(f"{title:26} {bare:9,.0f} {loaded:9,.0f} instructions, {loaded / bare:.4f}", flush=True)
+
+
+def measure_in_turns(without: Cluster, preloaded: Cluster, rounds: int, seconds: int) -> None:
+    servers = {False: without, True: preloaded}
+    measured: dict[tuple[Load, bool], list[Measured]] = {}
+    for number in range(rounds):
+        for load in LOADS:
+            progress(f"round {number + 1} of {rounds}: {load.title}")
+            for has_pgseal in (False, True) if number % 2 else (True, False):
+                measured.setdefault((load, has_pgseal), []).append(measure(servers[has_pgseal], load, seconds))
+    progress("")
+    print(f"{rounds} rounds of {seconds} s")
+    print(f"{'':26} {'without':>9} {'preloaded':>9}       {'ratio':24} {'without':>7} {'preloaded':>7}   ratio")
+    for load in LOADS:
+        print(line(load, measured[load, False], measured[load, True]))
+
+
 def in_short(ratios: list[float]) -> str:
     """Median and middle half."""
     low, middle, high = statistics.quantiles(ratios, n=4)
@@ -120,27 +155,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="alternating rounds (9; at least 2)")
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement (4)")
+    parser.add_argument("--instructions", action="store_true", help="count instructions instead")
     arguments = parser.parse_args()
-    measured: dict[tuple[Load, bool], list[Measured]] = {}
     with (
         Cluster(defaults=QUIET, preload=False) as without,
         Cluster(defaults=QUIET) as preloaded,
     ):
-        servers = {False: without, True: preloaded}
-        for server in servers.values():
+        for server in (without, preloaded):
             fill(server)
-        for number in range(arguments.rounds):
-            for load in LOADS:
-                progress(f"round {number + 1} of {arguments.rounds}: {load.title}")
-                for has_pgseal in (False, True) if number % 2 else (True, False):
-                    result = measure(servers[has_pgseal], load, arguments.seconds)
-                    measured.setdefault((load, has_pgseal), []).append(result)
-        words = in_words(place(preloaded))
-    progress("")
-    print(f"{words}, {arguments.rounds} rounds of {arguments.seconds} s")
-    print(f"{'':26} {'without':>9} {'preloaded':>9}       {'ratio':24} {'without':>7} {'preloaded':>7}   ratio")
-    for load in LOADS:
-        print(line(load, measured[load, False], measured[load, True]))
+        print(in_words(place(preloaded)))
+        if arguments.instructions:
+            count_instructions(without, preloaded)
+        else:
+            measure_in_turns(without, preloaded, arguments.rounds, arguments.seconds)
 
 
 if __name__ == "__main__":
