@@ -27,10 +27,15 @@ download() {
     private_apt update
     for version in "$1" $(apt-cache madison "$PACKAGE" | awk '{ print $3 }'); do
         if (cd "$WORK" && private_apt source --download-only "$PACKAGE=$version"); then
+            [ "$version" = "$1" ] || download_client "$version"
             return
         fi
     done
     return 1
+}
+
+download_client() {
+    (cd "$WORK" && apt-get -q download "postgresql-client-$PG_MAJOR=$1" && dpkg-deb -x postgresql-client-*.deb client)
 }
 
 unpack() {

@@ -99,6 +99,12 @@ def pgxs() -> Path:
     return Path(makefile.strip()).parents[2]
 
 
+def psql_folder(source: Path) -> Path:
+    """Where the psql is that the tests were written for: beside them, where the server is of another minor version."""
+    others = sorted(source.parent.glob("client/usr/lib/postgresql/*/bin"))
+    return others[0] if others else bindir()
+
+
 def libraries(source: Path, suite: Suite, folder: Path) -> None:
     """The libraries that the tests load: one is built from their source, two are of contrib."""
     if suite.name != "regress":
@@ -127,6 +133,7 @@ def run_suite(source: Path, suite: Suite, run: Run) -> Result:
         folder = server.home / suite.name
         shutil.copytree(source / suite.folder, folder)
         libraries(source, suite, folder)
+        shutil.copytree(psql_folder(source), folder / "bin")
         for path in (folder, *folder.rglob("*")):
             server.give(path)
         preloaded = server.psql("SHOW shared_preload_libraries").stdout.strip()
@@ -137,7 +144,7 @@ def run_suite(source: Path, suite: Suite, run: Run) -> Result:
             create(server, suite.database)
         started = time.monotonic()
         done = server.run(
-            str(pgxs() / "src/test" / suite.program), f"--bindir={server.bin}", f"--host={server.sockets}",
+            str(pgxs() / "src/test" / suite.program), f"--bindir={folder / 'bin'}", f"--host={server.sockets}",
             f"--port={server.port}", "--user=postgres", f"--dlpath={folder}", f"--inputdir={folder}",
             f"--outputdir={folder}", f"--schedule={folder / suite.schedule}",
             f"--dbname={suite.database}", *options, check=False, timeout=TIMEOUT,

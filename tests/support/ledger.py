@@ -39,6 +39,8 @@ class Transaction:
     rows: set[Row] = field(default_factory=set)
     fate: Fate = Fate.OPEN
     gid: str | None = None
+    keeps_waiting: bool = False
+    """Whether it owns what others wait for. It does so even if all that it inserted there was rolled back within."""
 
 
 class LedgerError(AssertionError):

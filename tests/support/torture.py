@@ -246,8 +246,7 @@ class Torture:
     def _decide(self, dice: random.Random, *, leave: bool = True) -> None:
         """Ends most of the prepared transactions, one way or the other; some stay open across the next crash too."""
         for transaction in list(self.ledger.prepared):
-            in_the_way = any(history == "single" for history, _ in transaction.rows)
-            if leave and not in_the_way and dice.random() < 0.25:
+            if leave and not transaction.keeps_waiting and dice.random() < 0.25:
                 continue
             keep = dice.random() < 0.5
             self.db.run(f"{'COMMIT' if keep else 'ROLLBACK'} PREPARED '{transaction.gid}'")

@@ -65,6 +65,7 @@ class Writer:
         self.log.append(transaction)
         run(self.session, f"BEGIN ISOLATION LEVEL {self.dice.choice(LEVELS)}")
         chosen = self.dice.sample(HISTORIES, self.dice.choice((1, 1, 2)))
+        transaction.keeps_waiting = "single" in chosen
         for history in sorted(chosen, key=HISTORIES.index):
             for _ in range(self.dice.randint(1, 2)):
                 self.dice.choice(self._acts)(transaction, history)
@@ -74,18 +75,18 @@ class Writer:
         elif ending < 0.75:
             self._end(transaction, "ROLLBACK", Fate.OPEN, Fate.ROLLED_BACK)
         else:
-            self._prepare(transaction, is_in_the_way="single" in chosen)
+            self._prepare(transaction)
 
     def _end(self, transaction: Transaction, statement: str, doubt: Fate, fate: Fate) -> None:
         transaction.fate = doubt
         run(self.session, statement)
         transaction.fate = fate
 
-    def _prepare(self, transaction: Transaction, *, is_in_the_way: bool) -> None:
+    def _prepare(self, transaction: Transaction) -> None:
         """Left open beside one other at most; where others wait for it, for a moment only."""
         transaction.gid = f"torture {self.number} {next(self.ids)}"
         self._end(transaction, f"PREPARE TRANSACTION '{transaction.gid}'", Fate.PREPARING, Fate.PREPARED)
-        if is_in_the_way:
+        if transaction.keeps_waiting:
             self.stop.wait(self.dice.uniform(0, 0.03))
             self._decide(transaction)
         else:
