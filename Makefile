@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-readme install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-preload bench-readme torture regress-postgres install build-tools python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
@@ -19,7 +19,7 @@ PYTHON := .venv/bin/python
 FEATURES = --no-default-features --features $$($(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/pg\1/')
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 demo: install ## seal this machine's package history, tamper with it, see what is found (a minute)
 	@PYTHONPATH=tests python3 -B demo/demo.py $(ARGS)
@@ -45,8 +45,18 @@ bench-memory: install python ## how much memory the verification of ten million 
 bench-pruning: install python ## what eight writers notice while the older half of a history is pruned (minutes)
 	@PYTHONPATH=tests $(PYTHON) -B benches/pruning.py $(ARGS)
 
+bench-preload: install python ## what preloading pgseal costs where nobody has created it: minutes (ARGS=--instructions: counted)
+	@PYTHONPATH=tests $(PYTHON) -B benches/preload.py $(ARGS)
+
 bench-readme: python ## put picture and table of the last whole bench into the README
 	@PYTHONPATH=tests $(PYTHON) -B benches/readme.py
+
+torture: install python ## kill -9 under sixteen writers, 50 times: some minutes (ARGS='--rounds 5 --seed 1')
+	@PYTHONPATH=tests $(PYTHON) -B tools/torture.py $(ARGS)
+
+regress-postgres: install python ## PostgreSQL's own tests without and with pgseal: half an hour (ARGS='--suites regress')
+	@source=$$(tools/postgres-source.sh); \
+	PYTHONPATH=tests $(PYTHON) -B tools/regress_postgres.py --source "$$source" $(ARGS)
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh

@@ -345,11 +345,16 @@ pub fn on_savepoint(event: SavepointEvent) {
         SavepointEvent::Released { level, parent } => journal::savepoint_released(level, parent),
         SavepointEvent::RolledBack { level } => journal::savepoint_rolled_back(level),
     }
-    OPEN.with_borrow_mut(|open| match event {
-        SavepointEvent::Released { level, parent } => open.chains().for_each(|chain| chain.release(level, parent)),
-        SavepointEvent::RolledBack { level } => {
-            open.dropped.take_if(|(dropped, _)| *dropped >= level);
-            open.chains().for_each(|chain| chain.roll_back(level));
+    // A process that is ended while it waits for a chain rolls its savepoints back with `next_turn` still
+    // on its stack. An error here would keep the server from giving back the locks of the dead.
+    let _ = OPEN.try_with(|open| {
+        let Ok(mut open) = open.try_borrow_mut() else { return };
+        match event {
+            SavepointEvent::Released { level, parent } => open.chains().for_each(|chain| chain.release(level, parent)),
+            SavepointEvent::RolledBack { level } => {
+                open.dropped.take_if(|(dropped, _)| *dropped >= level);
+                open.chains().for_each(|chain| chain.roll_back(level));
+            }
         }
     });
 }

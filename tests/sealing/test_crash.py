@@ -10,7 +10,17 @@ import psycopg
 import pytest
 
 from support.database import Database
-from support.sealing import assert_whole, chains, history, ids, owned, run, wait_for
+from support.sealing import (
+    assert_whole,
+    background,
+    chains,
+    history,
+    ids,
+    owned,
+    run,
+    wait_for,
+    wait_until_queued,
+)
 from support.servers import Servers
 
 BUSY = [
@@ -115,3 +125,22 @@ def test_the_plug_is_pulled_while_writers_write(own_cluster: Servers) -> None:
     assert_whole(db, entries=len(stored))
     db.run("INSERT INTO h VALUES (-1, 'x')")
     assert_whole(db, entries=len(stored) + 1)
+
+
+def test_a_session_terminated_inside_a_savepoint_while_it_waits_for_a_chain(db: Database) -> None:
+    """All that it had locked is free again, not only the chain."""
+    history(db, options="max_chains => 1")
+    owner, victim = db.connect(), db.connect()
+    run(owner, "BEGIN", "INSERT INTO h VALUES (1, 'x')")
+    run(victim, "CREATE TABLE other (id int)", "BEGIN", "LOCK TABLE other", "SAVEPOINT s")
+    with background() as start:
+        waiting = start(victim, "INSERT INTO h VALUES (2, 'x')")
+        wait_until_queued(db, victim)
+        terminate(db, victim.info.backend_pid)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            waiting.result()
+    run(owner, "COMMIT")
+    db.run("SET lock_timeout = '30s'; LOCK TABLE other")
+    db.run("INSERT INTO h VALUES (3, 'x')")
+    assert ids(db) == [1, 3]
+    assert_whole(db, entries=2)

@@ -210,13 +210,32 @@ class Cluster:
             return
         # A stopped one forks nothing that would not be in the list.
         self._process.send_signal(signal.SIGSTOP)
-        children = self._children()
+        children = self.children()
         self._process.kill()
         self._process.wait(STOP_TIMEOUT)
         self._process = None
         self.sessions_lost += 1
         for child in children:
             _kill_and_wait(child)
+
+    def kill_postmaster(self) -> None:
+        """SIGKILL to the postmaster alone; returns when all that it had started have noticed it and are gone."""
+        postmaster = self._process
+        if postmaster is None:
+            return
+        postmaster.send_signal(signal.SIGSTOP)
+        orphans = self.children()
+        postmaster.kill()
+        postmaster.wait(STOP_TIMEOUT)
+        self._process = None
+        self.sessions_lost += 1
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while left := [pid for pid in orphans if _is_alive(pid)]:
+            if time.monotonic() > deadline:
+                for pid in left:
+                    _kill_and_wait(pid)
+                raise ClusterError(f"{len(left)} processes went on without their postmaster:\n{self.log()[-4000:]}")
+            time.sleep(0.02)
 
     def crash(self) -> None:
         """`kill`, then a start with crash recovery."""
@@ -225,7 +244,7 @@ class Cluster:
 
     def kill_backend(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal to one process of this server; after SIGKILL waits until the server has restarted itself."""
-        if pid not in self._children():
+        if pid not in self.children():
             raise ClusterError(f"process {pid} is not of this server")
         mark = self.log_position()
         os.kill(pid, number)
@@ -243,6 +262,18 @@ class Cluster:
         if self._process is None:
             raise ClusterError("the server is not running")
         return self._process.pid
+
+    def children(self) -> list[int]:
+        """Processes whose parent is our postmaster."""
+        children = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                after_name = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(after_name[1]) == self.pid:
+                children.append(int(stat.parent.name))
+        return children
 
     def destroy(self) -> None:
         """Ends the server and removes its folder. Never raises for a server that is already gone."""
@@ -511,18 +542,6 @@ class Cluster:
             return False
         return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() in ("ready", "standby")
 
-    def _children(self) -> list[int]:
-        """Processes whose parent is our postmaster."""
-        children = []
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                after_name = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(after_name[1]) == self.pid:
-                children.append(int(stat.parent.name))
-        return children
-
     @staticmethod
     def free_port() -> int:
         """A port of 127.0.0.1 at which nothing listens."""
@@ -536,13 +555,18 @@ def _kill_and_wait(pid: int, timeout: float = 10.0) -> None:
     deadline = time.monotonic() + timeout
     try:
         os.kill(pid, signal.SIGKILL)
-        while time.monotonic() < deadline:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            if state == "Z":
-                return
-            time.sleep(0.01)
     except OSError:
         return
+    while _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _test_name() -> str:
