@@ -70,4 +70,5 @@ build-tools:
 python:
 	@tools/packages.sh test
 	@tools/monitoring.sh
+	@tools/pgbouncer.sh
 	@tools/venv.sh
