@@ -5,11 +5,12 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from support.application import assert_recorded
+from support.application import assert_recorded, journal
 from support.database import Database
 from support.refusal import refusal
 from support.roles import Roles
 from support.sealing import assert_whole, attach, partitioned, refused, run
+from support.servers import Servers
 
 MESSAGE = 'COPY into history "public.h" needs a list of columns'
 LIST = "COPY public.h (id, tenant, at, payload) FROM"
@@ -137,3 +138,20 @@ def test_with_headers_that_must_match(app: Database) -> None:
         copied_in(app, "COPY h FROM STDIN (FORMAT csv, HEADER match)", b"tenant\nacme\n")
     copied_in(app, "COPY h (tenant) FROM STDIN (FORMAT csv, HEADER match)", b"tenant\nacme\n")
     assert_recorded(app, 1)
+
+
+@pytest.mark.parametrize("libraries", ["pgseal,pg_stat_statements", "pg_stat_statements,pgseal"])
+def test_beside_another_library_that_sees_statements(own_cluster: Servers, libraries: str) -> None:
+    """Both see each statement, whichever was loaded first, and errors arrive with all that they had."""
+    with own_cluster({"shared_preload_libraries": libraries}).database() as db:
+        journal(db)
+        db.run("CREATE EXTENSION pg_stat_statements")
+        with refused("428C9", MESSAGE, LIST):
+            db.run("COPY h FROM PROGRAM 'echo 1'")
+        copied_in(db, "COPY h (id) FROM STDIN", b"1\n2\n")
+        with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+            db.run("DO $$ BEGIN INSERT INTO h (id) VALUES (2); END $$")
+        assert (caught.value.diag.table_name, caught.value.diag.constraint_name) == ("h", "h_pkey")
+        counted = db.rows("SELECT calls, rows FROM pg_stat_statements WHERE query LIKE 'COPY h (id)%'")
+        assert counted == [(1, 2)]
+        assert_recorded(db, 2)

@@ -105,6 +105,37 @@ class TestGenerated:
         assert_whole(db, entries=3)
 
 
+class TestRecords:
+    """A record of the table's row type has the seal columns; NULL in them is as good as leaving them out."""
+
+    def test_from_json(self, app: Database) -> None:
+        rows = """'[{"id": 100, "tenant": "acme", "at": "2026-01-01", "payload": {"a": 1}},
+                    {"id": 200, "tenant": "umbrella", "at": "2026-01-02", "payload": null}]'"""
+        app.run(f"INSERT INTO h SELECT * FROM jsonb_populate_recordset(NULL::h, {rows}) WHERE id = 100")
+        app.run(f"INSERT INTO h (tenant) SELECT tenant FROM jsonb_populate_recordset(NULL::h, {rows})")
+        assert_recorded(app, 3)
+
+    def test_in_a_function(self, app: Database) -> None:
+        app.run("""DO $$ DECLARE entry h%ROWTYPE; BEGIN
+                   entry.id = 7; entry.tenant = 'acme'; entry.at = now(); entry.payload = '{}';
+                   INSERT INTO h VALUES (entry.*) RETURNING * INTO entry;
+                   ASSERT entry.seal_seq = 1;
+                   INSERT INTO h (tenant, payload) VALUES (entry.tenant, to_jsonb(entry));
+                   END $$""")
+        with refused("428C9", FILLED, LEAVE_OUT):
+            app.run("""DO $$ DECLARE entry h%ROWTYPE; BEGIN
+                       SELECT * INTO entry FROM h WHERE id = 7; entry.id = 8; INSERT INTO h VALUES (entry.*); END $$""")
+        assert_recorded(app, 2)
+
+    def test_a_table_that_is_made_like_the_history(self, app: Database) -> None:
+        """INCLUDING ALL takes NOT NULL and index along, but no trigger fills the columns."""
+        app.run("CREATE TABLE staged (LIKE h INCLUDING ALL)")
+        with refused("23502", 'null value in column "seal_chain" of relation "staged"'):
+            app.run("INSERT INTO staged (tenant) VALUES ('acme')")
+        app.run("INSERT INTO h DEFAULT VALUES")
+        assert_recorded(app, 1)
+
+
 class TestMerge:
     SOURCE = "(VALUES (1, 'acme'), (2, 'umbrella'), (3, 'acme')) AS s (id, tenant) ON h.id = s.id"
 
@@ -148,6 +179,12 @@ class TestFunctions:
                    END LOOP; END $$""")
         app.run("CALL fill()")
         assert_recorded(app, 5)
+
+    def test_explained_and_run(self, app: Database) -> None:
+        app.run("EXPLAIN INSERT INTO h DEFAULT VALUES")
+        plan = app.rows("EXPLAIN (ANALYZE, COSTS off) INSERT INTO h DEFAULT VALUES")
+        assert any("zzz_pgseal_seal" in line for (line,) in plan)
+        assert_recorded(app, 1)
 
     def test_by_a_function_with_its_owners_rights(self, app: Database, roles: Roles) -> None:
         """The only door of many applications: no right on the table."""
