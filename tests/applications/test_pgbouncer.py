@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
-
 from support.application import assert_recorded
 from support.bouncing import Bouncer
 from support.database import Database
@@ -95,15 +93,14 @@ def test_prepared_inside_a_transaction(app: Database) -> None:
 def test_an_advisory_lock_of_a_transaction_orders_writers(app: Database) -> None:
     """Locks of a session would stay with a server session that others use; those of a transaction end with it."""
 
-    def ordered(session: psycopg.Connection, number: int) -> None:
-        with session.transaction():
-            session.execute("SELECT pg_advisory_xact_lock(7)")
-            session.execute("INSERT INTO h (tenant, payload) SELECT 'acme', to_jsonb(count(*) + 1) FROM h")
+    def ordered(bouncer: Bouncer) -> None:
+        with bouncer.connect(app.name) as session:
+            for _ in range(5):
+                with session.transaction():
+                    session.execute("SELECT pg_advisory_xact_lock(7)")
+                    session.execute("INSERT INTO h (payload) SELECT to_jsonb(count(*) + 1) FROM h")
 
     with Bouncer(app.cluster, pool_size=POOL) as bouncer, ThreadPoolExecutor(6) as threads:
-        sessions = [bouncer.connect(app.name) for _ in range(6)]
-        list(threads.map(lambda number: ordered(sessions[number % 6], number), range(30)))
-        for session in sessions:
-            session.close()
+        list(threads.map(ordered, [bouncer] * 6))
     assert app.value("SELECT array_agg(payload::int ORDER BY id) FROM h") == list(range(1, 31))
     assert_recorded(app, 30)
