@@ -80,4 +80,5 @@ build-tools:
 python:
 	@tools/packages.sh test
 	@tools/monitoring.sh
+	@tools/pgbouncer.sh
 	@tools/venv.sh

@@ -57,6 +57,19 @@ run_step() {
     fi
 }
 
+# download_package name folder: a Debian package as a file, into an empty folder.
+download_package() {
+    # apt's own user, which fetches, writes there as well.
+    chmod 777 "$2"
+    (cd "$2" && apt-get download -q "$1") || { as_root apt-get update -q && (cd "$2" && apt-get download -q "$1"); }
+}
+
+# unpack_program packages path folder: one program out of the package that was downloaded.
+unpack_program() {
+    mkdir -p "$3"
+    dpkg-deb --fsys-tarfile "$1"/*.deb | tar -x -C "$3" --strip-components=3 "./$2"
+}
+
 # The pgNN feature of Cargo.toml that fits PG_CONFIG.
 pg_feature() {
     "$PG_CONFIG" --version | sed -E 's/^PostgreSQL ([0-9]+).*/pg\1/'

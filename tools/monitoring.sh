@@ -12,11 +12,8 @@ FOLDER=$ROOT/target/monitoring
 fetch() {
     local packages
     packages=$(mktemp -d)
-    # apt's own user, which fetches, writes there as well.
-    chmod 777 "$packages"
-    (cd "$packages" && apt-get download -q "$1") || { as_root apt-get update -q && (cd "$packages" && apt-get download -q "$1"); }
-    mkdir -p "$FOLDER"
-    dpkg-deb --fsys-tarfile "$packages"/*.deb | tar -x -C "$FOLDER" --strip-components=3 "./usr/bin/$2"
+    download_package "$1" "$packages"
+    unpack_program "$packages" "usr/bin/$2" "$FOLDER"
     rm -rf "$packages"
 }
 

@@ -2,7 +2,7 @@
 # Installs the Debian packages that pgseal's targets need, and only those that are missing.
 #   tools/packages.sh build    compiler, libclang, PostgreSQL with its headers, python3
 #   tools/packages.sh test     the same, python3-venv, pg_cron, which a test has start verification, gdb,
-#                              which makes core files, and what tests/key/kms fetches keys from
+#                              which makes core files, Java with its driver, and what tests/key/kms fetches keys from
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,7 @@ needed() {
     fi
     if [ "${1:-}" = test ]; then
         echo python3-venv gdb
+        echo default-jdk-headless libpostgresql-jdbc-java
         echo age awscli opensc openssl python3-pykmip softhsm2 systemd
     fi
 }

@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod attributes;
 pub mod clock;
+pub mod copying;
 pub mod counters;
 mod ddl;
 pub mod durability;

@@ -185,7 +185,7 @@ unsafe fn table_of_part(name: *mut pg_sys::List) -> Option<*mut pg_sys::RangeVar
 }
 
 /// The table of this name, or that of the index of this name, under the session's search path.
-unsafe fn table_named(name: *mut pg_sys::RangeVar) -> Option<u32> {
+pub(super) unsafe fn table_named(name: *mut pg_sys::RangeVar) -> Option<u32> {
     if name.is_null() {
         return None;
     }

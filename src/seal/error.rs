@@ -25,6 +25,8 @@ pub enum SealError {
     LaterTrigger { table: String, trigger: String },
     #[error("column \"{column}\" of history \"{table}\" is filled by pgseal")]
     SuppliedSealColumn { table: String, column: &'static str },
+    #[error("COPY into history \"{table}\" needs a list of columns")]
+    CopyWithoutColumns { table: String, columns: String },
     #[error("the seal trigger of \"{table}\" fired for something other than an inserted row")]
     WrongEvent { table: String },
     #[error("pgseal.chain_name \"{name}\" cannot be used")]
@@ -64,7 +66,7 @@ impl SealError {
             SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } | SealError::NoChain { .. } => {
                 Counted::CapacityErrors
             }
-            SealError::SuppliedSealColumn { .. } => Counted::InputErrors,
+            SealError::SuppliedSealColumn { .. } | SealError::CopyWithoutColumns { .. } => Counted::InputErrors,
         }
     }
 
@@ -73,7 +75,7 @@ impl SealError {
         match self {
             SealError::HeadsFull { .. } | SealError::DatabasesFull { .. } => ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             SealError::NoChain { .. } => ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            SealError::SuppliedSealColumn { .. } => ERRCODE_GENERATED_ALWAYS,
+            SealError::SuppliedSealColumn { .. } | SealError::CopyWithoutColumns { .. } => ERRCODE_GENERATED_ALWAYS,
             SealError::ForeignRow { .. }
             | SealError::Altered { .. }
             | SealError::OlderEpoch { .. }
@@ -97,6 +99,9 @@ impl SealError {
             SealError::LaterTrigger { .. } => "A later trigger could change or drop what was signed.".into(),
             SealError::SuppliedSealColumn { .. } => {
                 "A value given for it is refused, not replaced, so that a restored row is never sealed anew.".into()
+            }
+            SealError::CopyWithoutColumns { .. } => {
+                "Without a list it means every column, also the seven that are filled by pgseal.".into()
             }
             SealError::WrongEvent { .. } => "It seals rows BEFORE INSERT FOR EACH ROW.".into(),
             SealError::BadChainName { .. } => {
@@ -124,6 +129,9 @@ impl SealError {
             }
             SealError::SuppliedSealColumn { .. } => {
                 "Leave the seal_ columns out of the column list, and give them no DEFAULT. To load rows that are sealed already with pg_restore --data-only, add --disable-triggers.".into()
+            }
+            SealError::CopyWithoutColumns { table, columns } => {
+                format!("Name the columns that the data has: COPY {table} ({columns}) FROM …, or \\copy in psql.")
             }
             SealError::WrongEvent { .. } => "Run: SELECT seal.detach(…) and seal.attach(…) to have the triggers made again.".into(),
             SealError::BadChainName { .. } => "Set pgseal.chain_name in postgresql.conf and restart the server.".into(),

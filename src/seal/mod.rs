@@ -1,5 +1,6 @@
 //! The INSERT path: the trigger, the document, who owns which chain, and the heads.
 
+mod copying;
 pub mod document;
 pub mod error;
 pub mod guard;
@@ -18,5 +19,6 @@ use crate::pg;
 pub fn init() {
     pg::transaction::register(transaction::on_transaction, transaction::on_savepoint);
     pg::executor::on_conflict_plans(transaction::expect_skipped_rows);
+    pg::copying::before_copy_without_columns(copying::check_columns);
     pg::invalidation::on_relation_change(plan::forget);
 }
