@@ -1,17 +1,20 @@
 # pgseal: every target installs what it needs and is missing, and is quick the second time.
 #   PG_CONFIG=…   another server than Debian's PostgreSQL 15 (PG_MAJOR=16 for its version 16)
+#   MATRIX=…      which versions test-matrix tries (17 18)
 #   JOBS=…        how many files of tests run side by side (2)
 #   ARGS=…        handed to the program that the target runs: make test ARGS='-k savepoint', make bench ARGS=--quick
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-preload bench-readme torture regress-postgres install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python test-matrix test-upgrade bench bench-memory bench-pruning bench-preload bench-readme torture regress-postgres install build-tools python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
 ARGS ?=
 JOBS ?= 2
+MATRIX ?= 17 18
+OLD_MAJOR ?= 15
 export PG_MAJOR PG_CONFIG
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
@@ -35,6 +38,16 @@ test-rust: build-tools
 test-python: install python
 	cargo build --quiet -p pgseal-chain --example judge
 	$(PYTHON) -m pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+
+test-matrix: export ARGS := $(ARGS)
+test-matrix: export JOBS := $(JOBS)
+test-matrix: ## every test on PostgreSQL 17 and 18, and pg_upgrade to them, in folders of newer Debians (root, hours)
+	@tools/matrix.sh $(MATRIX)
+
+# pg_upgrade from OLD_MAJOR to PG_MAJOR, both installed here: what test-matrix runs in its folders.
+test-upgrade: install python
+	@$(MAKE) --no-print-directory install PG_MAJOR=$(OLD_MAJOR) PG_CONFIG=/usr/lib/postgresql/$(OLD_MAJOR)/bin/pg_config
+	PGSEAL_OLD_BINDIR=/usr/lib/postgresql/$(OLD_MAJOR)/bin $(PYTHON) -m pytest tests/matrix
 
 bench: install python ## plain table, pgcrypto trigger and pgseal side by side: an hour (ARGS=--quick: some minutes)
 	@PYTHONPATH=tests $(PYTHON) -B benches/run.py $(ARGS)

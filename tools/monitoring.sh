@@ -17,7 +17,16 @@ fetch() {
     rm -rf "$packages"
 }
 
-for both in prometheus/promtool prometheus-postgres-exporter/prometheus-postgres-exporter; do
+# Debian 13 has promtool in a package of its own.
+promtool_package() {
+    if apt-cache show promtool >/dev/null 2>&1; then
+        echo promtool
+    else
+        echo prometheus
+    fi
+}
+
+for both in "$(promtool_package)/promtool" prometheus-postgres-exporter/prometheus-postgres-exporter; do
     program=${both#*/}
     if [ ! -x "$FOLDER/$program" ] && ! command -v "$program" >/dev/null; then
         command -v dpkg-deb >/dev/null || die "not a Debian system: put $program into PATH"

@@ -9,6 +9,7 @@ use crate::pg::settings::PinnedPath;
 use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::record::changes::Changes;
+use crate::record::spelling;
 use std::collections::BTreeMap;
 
 /// Item → text.
@@ -51,12 +52,12 @@ pub fn oids(relations: &[u32]) -> String {
     format!("{{{}}}", list.join(","))
 }
 
-/// What leads from one definition to another.
+/// What leads from one definition to another. Another spelling of the same expression is none.
 pub fn difference(before: &LiveDefinition, after: &LiveDefinition) -> Changes {
     Changes {
         set: after
             .iter()
-            .filter(|(item, text)| before.get(*item) != Some(*text))
+            .filter(|(item, text)| !before.get(*item).is_some_and(|known| spelling::is_same(known, text)))
             .map(|(item, text)| (item.clone(), text.clone()))
             .collect(),
         added: after.keys().filter(|item| !before.contains_key(*item)).cloned().collect(),
