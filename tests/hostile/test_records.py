@@ -1,4 +1,4 @@
-"""A part of one of pgseal's own records is another JSON value: that is found, whatever the value is, and nothing breaks.
+"""A part of one of pgseal's own records is another JSON value: that is found, whatever it is, and nothing breaks.
 
 A superuser can write these tables. Each record is read before anybody knows whether it is authentic.
 """
@@ -98,7 +98,8 @@ def test_another_value(recorded: Database, table: str) -> None:
         record = json.dumps(data.draw(changed(record)))
         with session.transaction(force_rollback=True):
             session.execute("SET LOCAL session_replication_role = replica")
-            update = f"UPDATE seal.{table} SET {column} = %s::jsonb WHERE ctid = %s AND {column} IS DISTINCT FROM %s::jsonb"
+            differs = f"WHERE ctid = %s AND {column} IS DISTINCT FROM %s::jsonb"
+            update = f"UPDATE seal.{table} SET {column} = %s::jsonb {differs}"
             if not session.execute(update.encode(), [record, place, record]).rowcount:
                 return
             verdicts = [verdict for (verdict,) in recorded.rows("SELECT verdict FROM seal.verify_history()")]
