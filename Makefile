@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-readme install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python bench bench-memory bench-pruning bench-readme install package package-test fuzz valgrind build-tools python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
@@ -50,6 +50,19 @@ bench-readme: python ## put picture and table of the last whole bench into the R
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh
+
+package: build-tools ## build a Debian package into target/package
+	@tools/packages.sh package
+	@tools/package.sh
+
+package-test: package ## install it in a bookworm folder of its own, try it there and take it away again (as root)
+	@tools/package-test.sh
+
+fuzz: build-tools ## hostile input for everything that pgseal reads (ARGS='60 jsonb': seconds for each target, which ones)
+	@tools/fuzz.sh $(ARGS)
+
+valgrind: install python ## a history's life in a server under valgrind, beside a plain server's (minutes)
+	@tools/valgrind.sh
 
 lint: build-tools ## formatting and clippy, warnings are errors
 	@tools/components.sh
