@@ -28,7 +28,7 @@ impl State {
 
     /// The state of the next period; the secret of this one is not in it.
     pub fn next(&self, seen: Seen) -> State {
-        let period = self.period + 1;
+        let period = self.period.saturating_add(1);
         State { secret: self.secret.next(&self.stream, period), period, seen, ..self.clone() }
     }
 
