@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn times_at_the_ends_of_what_there_is_are_not_believed() {
         // What was remembered is read from a file.
-        for (at, boot_time) in [(i64::MIN, 0), (i64::MIN, i64::MIN), (i64::MAX, i64::MIN), (0, i64::MIN)] {
+        for (at, boot_time) in [(i64::MIN, 0), (i64::MAX, i64::MIN), (0, i64::MIN)] {
             for boot in ["a", "b"] {
                 let now = seen(1_000 * HOUR, "a", HOUR);
                 let believed = seen(at, boot, boot_time).believe(&now);
