@@ -58,7 +58,8 @@ package: build-tools ## build a Debian package into target/package
 package-test: package ## install it in a bookworm folder of its own, try it there and take it away again (as root)
 	@tools/package-test.sh
 
-fuzz: build-tools ## hostile input for everything that pgseal reads (ARGS='60 jsonb': seconds for each target, which ones)
+fuzz: ## hostile input for everything that pgseal reads (ARGS='60 jsonb': seconds for each target, which ones)
+	@tools/packages.sh build
 	@tools/fuzz.sh $(ARGS)
 
 valgrind: install python ## a history's life in a server under valgrind, beside a plain server's (minutes)

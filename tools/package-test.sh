@@ -17,7 +17,14 @@ fi
 package=$(find "$ROOT/target/package" -name "postgresql-$PG_MAJOR-pgseal_*.deb")
 [ -f "$package" ] || die "there is no package for PostgreSQL $PG_MAJOR in target/package: make package"
 folder=$(mktemp -d "${TMPDIR:-/var/tmp}/pgseal-package-test.XXXXXX")
-trap 'rm -rf --one-file-system "$folder"' EXIT
+# The server's user has to get through it.
+chmod 755 "$folder"
+
+clean_up() {
+    umount -q "$folder/dev/shm" "$folder/proc" || true
+    rm -rf --one-file-system "$folder"
+}
+trap clean_up EXIT
 
 # The updates of a released Debian come from the same mirror, out of another folder.
 add_security() {
@@ -44,5 +51,4 @@ run_step "making a folder with Debian $SUITE, a few minutes" "package-test-$SUIT
 run_step "trying $(basename "$package") there" package-test \
     chroot "$folder" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root \
     ${http_proxy:+http_proxy="$http_proxy"} bash /srv/try.sh "$PG_MAJOR"
-umount "$folder/dev/shm" "$folder/proc"
 sed -n 's/^tried: /  /p' "$LOGS/package-test.log"

@@ -85,5 +85,5 @@ run_step "making the package" package-deb debian/rules binary
 rm -rf "$TREE"
 cd "$OUT"
 run_step "having lintian look at it" package-lintian lintian --fail-on error,warning --allow-root ./*.deb
-say "made of $who:"
+say "maintained by $who:"
 printf '%s\n' "$OUT"/*.deb
