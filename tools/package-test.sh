@@ -21,7 +21,7 @@ folder=$(mktemp -d "${TMPDIR:-/var/tmp}/pgseal-package-test.XXXXXX")
 chmod 755 "$folder"
 
 clean_up() {
-    umount -q "$folder/dev/shm" "$folder/proc" || true
+    umount -q --lazy "$folder/dev/shm" "$folder/proc" || true
     rm -rf --one-file-system "$folder"
 }
 trap clean_up EXIT

@@ -49,7 +49,11 @@ seal_and_verify() {
 }
 
 tamper() {
-    sql "SET session_replication_role = replica; UPDATE history SET payload = '{\"n\": 8}' WHERE id = 7"
+    sql "SET session_replication_role = replica;
+         ALTER TABLE history DISABLE TRIGGER ALL;
+         UPDATE history SET payload = '{\"n\": 8}' WHERE id = 7;
+         ALTER TABLE history ENABLE TRIGGER zzz_pgseal_seal, ENABLE ALWAYS TRIGGER zzz_pgseal_guard,
+                             ENABLE ALWAYS TRIGGER zzz_pgseal_truncate"
     expect 'one row changed' 'modified|7|{"id": 7}' "$(sql 'SELECT kind, position, row_key FROM seal.findings()')"
 }
 
@@ -67,6 +71,7 @@ purge_package() {
     pg_ctlcluster "$major" main stop
 }
 
+trap 'pg_ctlcluster "$major" main stop -m immediate 2>/dev/null || true' EXIT
 install_package
 start_server
 seal_and_verify
