@@ -7,7 +7,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-rust test-python test-matrix test-upgrade bench bench-memory bench-pruning bench-preload bench-readme torture regress-postgres install build-tools python lint format clean
+.PHONY: help demo demo-stop test test-rust test-python test-matrix test-upgrade bench bench-memory bench-pruning \
+        bench-preload bench-readme torture regress-postgres fuzz valgrind install package package-test build-tools \
+        python lint format clean
 
 PG_MAJOR ?= 15
 PG_CONFIG ?= /usr/lib/postgresql/$(PG_MAJOR)/bin/pg_config
@@ -73,6 +75,20 @@ regress-postgres: install python ## PostgreSQL's own tests without and with pgse
 
 install: build-tools ## build, and install into the server that PG_CONFIG names
 	@tools/install.sh
+
+package: build-tools ## build a Debian package into target/package
+	@tools/packages.sh package
+	@tools/package.sh
+
+package-test: package ## install it in a bookworm folder of its own, try it there and take it away again (as root)
+	@tools/package-test.sh
+
+fuzz: ## hostile input for everything that pgseal reads (ARGS='60 jsonb': seconds for each target, which ones)
+	@tools/packages.sh build
+	@tools/fuzz.sh $(ARGS)
+
+valgrind: install python ## a history's life in a server under valgrind, beside a plain server's (minutes)
+	@tools/valgrind.sh
 
 lint: build-tools ## formatting and clippy, warnings are errors
 	@tools/components.sh

@@ -3,6 +3,7 @@
 #   tools/packages.sh build    compiler, libclang, PostgreSQL with its headers, python3
 #   tools/packages.sh test     the same, python3-venv, pg_cron, which a test has start verification, gdb,
 #                              which makes core files, Java with its driver, and what tests/key/kms fetches keys from
+#   tools/packages.sh package  what build installs, and Debian's tools for making packages and trying them
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -22,6 +23,9 @@ needed() {
         echo python3-venv gdb
         echo default-jdk-headless libpostgresql-jdbc-java
         echo age awscli opensc openssl python3-pykmip softhsm2 systemd
+    fi
+    if [ "${1:-}" = package ]; then
+        echo debhelper debootstrap lintian
     fi
 }
 

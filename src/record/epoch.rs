@@ -86,7 +86,7 @@ impl EpochRecord {
     }
 
     pub fn next_column_id(&self) -> u32 {
-        self.columns.iter().map(|column| column.id).max().unwrap_or(0) + 1
+        self.columns.iter().map(|column| column.id).max().unwrap_or(0).saturating_add(1)
     }
 }
 

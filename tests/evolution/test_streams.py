@@ -82,9 +82,10 @@ def test_a_server_without_the_root(db: Database, evolving: Evolving) -> None:
 def test_what_is_no_state_is_not_overwritten(db: Database, evolving: Evolving) -> None:
     evolving.server.stop()
     whole = evolving.state_file.read_text()
-    evolving.state_file.write_text(whole[:-40])
-    refused(evolving, "is damaged", "It is not overwritten")
-    assert evolving.state_file.read_text() == whole[:-40]
+    for text in (whole[:-40], "0", "null", "[]", whole.replace('"secret"', '"other"')):
+        evolving.state_file.write_text(text)
+        refused(evolving, "is damaged", "It is not overwritten")
+        assert evolving.state_file.read_text() == text
     evolving.state_file.write_text(whole)
     evolving.server.settings["pgseal.key_evolution"] = "month"
     refused(evolving, "is of a stream with periods of a day, pgseal.key_evolution is month")

@@ -11,7 +11,7 @@ pub const LONGEST_GAP: i64 = 7 * 86_400 * SECOND;
 /// Whether a clock may differ by so much, µs, from what the machine counted in so long, µs, and was not set.
 #[must_use]
 pub fn is_tolerable(difference: i64, counted: i64) -> bool {
-    difference.abs() <= TOLERANCE + counted.abs() / TOLERATED_SHARE
+    difference.saturating_abs() <= TOLERANCE + counted.saturating_abs() / TOLERATED_SHARE
 }
 
 /// What clock and machine said at one moment; the time of day may be one that was counted.
@@ -40,9 +40,9 @@ impl Seen {
     /// Judges what the clock says now by what was remembered last.
     #[must_use]
     pub fn believe(&self, now: &Seen) -> Believed {
-        let off = now.at - self.counted(now);
+        let off = now.at.saturating_sub(self.counted(now));
         let agrees = if self.boot == now.boot {
-            let counted = now.boot_time - self.boot_time;
+            let counted = now.boot_time.saturating_sub(self.boot_time);
             is_tolerable(off, counted)
         } else {
             // Nothing was counted before the boot: a short gap is believed.
@@ -58,7 +58,7 @@ impl Seen {
 
     /// What was remembered, and what the machine counted since, at least.
     fn counted(&self, now: &Seen) -> i64 {
-        let since = if self.boot == now.boot { now.boot_time - self.boot_time } else { now.boot_time };
+        let since = if self.boot == now.boot { now.boot_time.saturating_sub(self.boot_time) } else { now.boot_time };
         self.at.saturating_add(since)
     }
 }
@@ -109,5 +109,20 @@ mod tests {
         let days = |days: i64| last.believe(&seen(1_000 * HOUR + days * 24 * HOUR + HOUR, "b", HOUR));
         assert_eq!((days(3).time, days(3).disagrees), (1_073 * HOUR, None));
         assert_eq!((days(8).time, days(8).disagrees), (1_001 * HOUR, Some(192 * HOUR)));
+    }
+
+    #[test]
+    fn times_at_the_ends_of_what_there_is_are_not_believed() {
+        // What was remembered is read from a file.
+        for (at, boot_time) in [(i64::MIN, 0), (i64::MAX, i64::MIN), (0, i64::MIN)] {
+            for boot in ["a", "b"] {
+                let now = seen(1_000 * HOUR, "a", HOUR);
+                let believed = seen(at, boot, boot_time).believe(&now);
+                assert!(
+                    believed.time <= now.at && believed.disagrees.is_some(),
+                    "{at} {boot} {boot_time}: {believed:?}"
+                );
+            }
+        }
     }
 }

@@ -86,6 +86,20 @@ proptest! {
 }
 
 #[test]
+fn a_tenant_is_there_or_not_and_nothing_else() {
+    // Version and flag, the chain's name and how many tallies follow; then the first one's mark.
+    const MARK: usize = 2 + 8 + 1 + 8;
+    for tenant in [None, Some(1)] {
+        let mut encoded = of(&[(0, tenant, 1, 1)]).to_bytes();
+        assert!(Census::from_bytes(&encoded, key(0)).is_some());
+        encoded[MARK] = 2;
+        assert!(Census::from_bytes(&encoded, key(0)).is_none());
+        encoded[MARK] = 0;
+        assert_eq!(Census::from_bytes(&encoded, key(0)).is_some(), tenant.is_none());
+    }
+}
+
+#[test]
 fn a_tenant_of_whom_nothing_is_left_needs_a_commitment_to_be_missed() {
     let census = of(&[(0, Some(1), 1, 1), (0, None, 2, 2)]);
     let commitments = census.commitments(&[0]);

@@ -28,7 +28,7 @@ impl State {
 
     /// The state of the next period; the secret of this one is not in it.
     pub fn next(&self, seen: Seen) -> State {
-        let period = self.period + 1;
+        let period = self.period.saturating_add(1);
         State { secret: self.secret.next(&self.stream, period), period, seen, ..self.clone() }
     }
 
@@ -61,7 +61,8 @@ impl State {
     /// `None` where it is not complete, or of another version.
     pub fn parse(text: &[u8]) -> Option<State> {
         let mut value: Value = serde_json::from_slice(text).ok()?;
-        let secret = match value["secret"].take() {
+        // Only of an object: an index into anything else that is to be changed panics.
+        let secret = match value.as_object_mut()?.remove("secret")? {
             Value::String(secret) => Zeroizing::new(secret),
             _ => return None,
         };

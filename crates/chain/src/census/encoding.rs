@@ -34,10 +34,13 @@ impl Census {
         while !input.is_empty() {
             let chain = input.bytes()?;
             for _ in 0..input.u64()? {
-                let [named] = input.array()?;
-                let tenant = input.bytes()?;
+                let tenant = match (input.array()?, input.bytes()?) {
+                    ([0], []) => None,
+                    ([1], tenant) => Some(tenant),
+                    _ => return None,
+                };
                 let tally = Tally { entries: input.u64()?, sum: u128::from_be_bytes(input.array()?) };
-                census.add_tally(chain, (named == 1).then_some(tenant), tally);
+                census.add_tally(chain, tenant, tally);
             }
         }
         Some(census)
