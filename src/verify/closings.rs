@@ -145,7 +145,8 @@ impl Closings {
         let altered = |what: String| Finding::new(Kind::ConfigurationAltered, what);
         let is_settled = |at: i64| clock::now() - at >= GRACE;
         // 0: since the server's start, or since it only replayed, nothing has run yet that could close a period.
-        let runs_long = Some(shared_memory::read_launcher().since).filter(|since| *since != 0).is_some_and(is_settled);
+        let since = shared_memory::read_launcher().since;
+        let runs_long = since != 0 && is_settled(since);
         let Some((_, newest)) = self.journal.newest() else {
             let attached = facts.acts.iter().find(|act| act.kind == Act::Attach.as_str());
             let is_late = runs_long && evolution::kind().is_some() && attached.is_some_and(|act| is_settled(act.at));
