@@ -27,6 +27,7 @@ use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
 use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin, Period};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -303,10 +304,13 @@ impl Internal {
     }
 
     fn read_anchors(&mut self) {
-        for name in anchor::chains(Sees::Snapshot) {
+        let names = anchor::chains(Sees::Snapshot);
+        self.tell_strangers(&names);
+        for name in names {
             let mut chain = AnchorChain::default();
             let seen = self.anchors_of_checkpoint().find(|(chain, _)| **chain == name).map(|(_, anchor)| anchor);
-            let mut walk = Walk::new(&self.ring, self.cut(&name), seen, self.is_partial);
+            let is_copy = self.news.contains(&name);
+            let mut walk = Walk::new(&self.ring, self.cut(&name), seen, self.is_partial, is_copy);
             let usable = anchor::visit(&name, Sees::Snapshot, |anchor| walk.step(anchor, &mut chain));
             if usable.is_none() {
                 let sentence = "the primary key of seal.anchor is gone, so that anchors cannot be checked";
@@ -332,15 +336,30 @@ impl Internal {
         self.tell_news();
     }
 
-    /// Chains of anchors of strangers, and of what this database was a copy of as far as they went on since.
+    /// Chains of anchors of strangers, whose journal may not be here yet.
+    fn tell_strangers(&mut self, names: &[String]) {
+        let own = OnceCell::new();
+        let is_unknown = |name: &str| {
+            let heads = || self.here.as_ref().map(|here| anchor::state(here, Sees::Snapshot)).unwrap_or_default();
+            let own = own.get_or_init(heads);
+            let is_receiving = || anchor::table().is_some_and(nodes::is_receiving);
+            own.get(anchor::ANCHOR_CHAINS, name).is_none() && (!own.is_empty() || is_receiving())
+        };
+        let is_strange =
+            |name: &&String| self.nodes.is_strange(name) || (self.nodes.is_unknown(name) && is_unknown(name));
+        self.news = names.iter().filter(is_strange).cloned().collect();
+    }
+
+    /// What this database was a copy of may have gone on since.
     fn tell_news(&mut self) {
         let own = self.here.as_ref().and_then(|here| self.chains.get(here));
         let known = |name: &str| own.and_then(|own| own.heads.get(anchor::ANCHOR_CHAINS, name)).map(|head| head.0);
-        let is_news = |(name, chain): &(&String, &AnchorChain)| {
-            let goes_on = known(name).zip(chain.newest).is_some_and(|(known, newest)| newest.0 > known);
-            self.nodes.is_strange(name) || (self.nodes.find(name).is_some() && goes_on)
+        let goes_on = |(name, chain): &(&String, &AnchorChain)| {
+            let is_ahead = known(name).zip(chain.newest).is_some_and(|(known, newest)| newest.0 > known);
+            self.nodes.find(name).is_some() && is_ahead
         };
-        self.news = self.chains.iter().filter(is_news).map(|(name, _)| name.clone()).collect();
+        let ahead: Vec<String> = self.chains.iter().filter(goes_on).map(|(name, _)| name.clone()).collect();
+        self.news.extend(ahead);
     }
 
     fn meet_others(&mut self, entries: &[(Entry, Standing)]) {

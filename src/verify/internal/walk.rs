@@ -38,13 +38,21 @@ pub(super) struct Walk<'a> {
     /// Whether that is as far as it goes, and whether it was met.
     is_partial: bool,
     floor_met: bool,
+    /// Another node's, brought here by replication: what was written before that began may never come.
+    is_copy: bool,
     /// First and last anchor, what is wrong with them, and what was found there.
     pub(super) faults: Vec<(u64, u64, String, Option<String>)>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(ring: &'a Ring, cut: Option<Cut>, seen: Option<(u64, Mac)>, is_partial: bool) -> Walk<'a> {
-        Walk { ring: Some(ring), cut, seen, is_partial, ..Walk::default() }
+    pub(super) fn new(
+        ring: &'a Ring,
+        cut: Option<Cut>,
+        seen: Option<(u64, Mac)>,
+        is_partial: bool,
+        is_copy: bool,
+    ) -> Walk<'a> {
+        Walk { ring: Some(ring), cut, seen, is_partial, is_copy, ..Walk::default() }
     }
 
     /// Its mac, if it is right, or cannot be judged.
@@ -70,7 +78,7 @@ impl<'a> Walk<'a> {
         }
         let mac = self.possible_mac(&anchor);
         if let Some((above, prev, at)) = self.above {
-            self.fault_if(above > number + 1, number + 1, above - 1, "was removed");
+            self.fault_if(above > number + 1 && !self.is_copy, number + 1, above - 1, "was removed");
             let follows = prev.is_none() || mac.is_none() || above != number + 1 || prev == mac;
             self.fault_if(!follows, above, above, "does not follow the one before it");
             self.fault_if(mac.is_some() && at < anchor.at, above, above, "is older than the one before it");
@@ -123,7 +131,7 @@ impl<'a> Walk<'a> {
         }
         let (cut, before) = self.cut.map_or((0, GENESIS), |cut| (cut.position, cut.mac));
         if let Some((lowest, prev, _)) = self.above {
-            self.fault_if(lowest > cut + 1, cut + 1, lowest - 1, "was removed");
+            self.fault_if(lowest > cut + 1 && !self.is_copy, cut + 1, lowest - 1, "was removed");
             let follows = lowest != cut + 1 || prev.is_none_or(|prev| prev == before);
             let what = if cut == 0 { "does not begin its chain" } else { "does not follow the last pruned one" };
             self.fault_if(!follows, lowest, lowest, what);
