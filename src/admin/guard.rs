@@ -206,7 +206,8 @@ fn judge(tag: &str, history: Registration, before: &State, now: &State) -> Resul
     let is_being_restored = || {
         !before.defects.is_empty()
             || changes.touches(shape::OWN_TRIGGERS)
-            || journal::definition_of(history.history).as_ref() != Some(&before.definition)
+            || journal::definition_of(history.history)
+                .is_none_or(|journaled| !live::difference(&journaled, &before.definition).is_empty())
     };
     if changes.is_empty() || (restored && is_being_restored()) {
         return Ok(());
