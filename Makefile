@@ -35,7 +35,7 @@ demo-stop: ## end the server that an interactive demo left running
 test: test-rust test-python ## unit tests of the crates, then every test against real servers
 
 test-rust: build-tools
-	cargo test -p pgseal-chain -p pgseal-document -p pgseal-schedule
+	cargo test -p pgseal-chain -p pgseal-document -p pgseal-expression -p pgseal-schedule
 
 test-python: install python
 	cargo build --quiet -p pgseal-chain --example judge

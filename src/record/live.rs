@@ -9,7 +9,6 @@ use crate::pg::settings::PinnedPath;
 use crate::pg::snapshot::Sees;
 use crate::pg::spi;
 use crate::record::changes::Changes;
-use crate::record::spelling;
 use std::collections::BTreeMap;
 
 /// Item → text.
@@ -21,6 +20,13 @@ pub const TABLE: &str = "table";
 /// What the items of types begin with.
 pub const TYPE: &str = "type ";
 
+/// What the texts of domains begin with; those of other types have no expressions.
+const DOMAIN: &str = "domain over ";
+
+/// What the items of tables begin with whose text may have an expression.
+const EXPRESSIONS: [&str; 7] =
+    ["column ", "default of column ", "trigger ", "rule ", "policy ", "constraint ", "index "];
+
 const QUERY: &str = include_str!("live.sql");
 
 /// The definitions of several histories (roots) in one query; none for a table that is gone.
@@ -29,7 +35,8 @@ pub fn of(relations: &[u32], sees: Sees) -> BTreeMap<u32, LiveDefinition> {
     if relations.is_empty() {
         return found;
     }
-    let _path = PinnedPath::pin();
+    // In printed expressions it says whether a backslash is doubled.
+    let _settings = PinnedPath::pin_with(&[(c"standard_conforming_strings", c"on")]);
     let _output = PinnedOutput::pin();
     for row in spi::query(&QUERY.replace("{roots}", &oids(relations)), sees) {
         if let [Some(root), Some(item), text] = row.as_slice()
@@ -52,17 +59,24 @@ pub fn oids(relations: &[u32]) -> String {
     format!("{{{}}}", list.join(","))
 }
 
-/// What leads from one definition to another. Another spelling of the same expression is none.
+/// What leads from one definition to another. Another print of the same expression is no change.
 pub fn difference(before: &LiveDefinition, after: &LiveDefinition) -> Changes {
     Changes {
         set: after
             .iter()
-            .filter(|(item, text)| !before.get(*item).is_some_and(|known| spelling::is_same(known, text)))
+            .filter(|(item, text)| !before.get(*item).is_some_and(|known| is_same(item, known, text)))
             .map(|(item, text)| (item.clone(), text.clone()))
             .collect(),
         added: after.keys().filter(|item| !before.contains_key(*item)).cloned().collect(),
         unset: before.keys().filter(|item| !after.contains_key(*item)).cloned().collect(),
     }
+}
+
+/// Names and labels are compared letter by letter: quotes in them need not match.
+fn is_same(item: &str, one: &str, other: &str) -> bool {
+    let has_expressions =
+        EXPRESSIONS.iter().any(|kind| item.starts_with(kind)) || (item.starts_with(TYPE) && one.starts_with(DOMAIN));
+    one == other || (has_expressions && pgseal_expression::is_same(one, other))
 }
 
 /// One item that is not as the journal has it: a sentence, what the journal says, what is there.

@@ -20,7 +20,6 @@ pub mod registry;
 pub mod ring;
 pub mod runs;
 pub mod shape;
-mod spelling;
 pub mod tables;
 pub mod timekeeping;
 pub mod witness;
