@@ -60,11 +60,13 @@ impl Nodes {
     /// Those that the journal has authentic entries of.
     pub fn known(sees: Sees) -> (Nodes, Vec<Entry>) {
         let mut entries = journal::stored(sees);
-        let nodes = Nodes::among(entries.iter(), sees);
-        if nodes.others.is_empty() {
-            return (nodes, Vec::new());
+        let claimed = Nodes::among(entries.iter(), sees);
+        if claimed.others.is_empty() {
+            return (claimed, Vec::new());
         }
-        entries.retain(|entry| nodes.find(&entry.chain).is_some() && entry.is_authentic());
+        entries.retain(Entry::is_authentic);
+        let nodes = Nodes::among(entries.iter(), sees);
+        entries.retain(|entry| nodes.find(&entry.chain).is_some());
         (nodes, entries)
     }
 
