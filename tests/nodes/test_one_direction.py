@@ -11,6 +11,8 @@ from support.tampering import triggers_off
 from support.witnessing import anchored
 
 SEALS = "SELECT * FROM h WHERE id < 100 ORDER BY id"
+FOLLOWED = """INSERT INTO h SELECT 9, p, seal_chain, 4, seal_epoch, seal_anchor, seal_at, seal_mac, seal_mac
+                FROM h WHERE id = 3"""
 
 
 @pytest.fixture
@@ -41,10 +43,10 @@ def test_each_seals_its_own_and_both_are_verified(a: Database, b: Database) -> N
         ("UPDATE h SET p = 'x' WHERE id = 2", "modified", 2),
         ("DELETE FROM h WHERE id = 2", "missing", 2),
         ("UPDATE h SET seal_seq = 5 WHERE id = 3", "forged", 5),
-        ("INSERT INTO h SELECT 9, p, seal_chain, 4, seal_epoch, seal_anchor, seal_at, seal_mac, seal_mac FROM h WHERE id = 3", "modified", 4),
+        (FOLLOWED, "modified", 4),
         ("DELETE FROM seal.journal WHERE chain LIKE 'a.%' AND kind = 'epoch'", "missing", 1),
     ],
-)  # fmt: skip
+)
 def test_what_is_done_on_the_receiving_node_to_entries_of_the_other(
     a: Database, b: Database, change: str, kind: str, position: int
 ) -> None:

@@ -1,5 +1,5 @@
-"""ALTER EXTENSION pgseal UPDATE from every version that was released: histories go on, before and after, and what is there
-then is what a fresh installation has, object for object."""
+"""ALTER EXTENSION pgseal UPDATE from every version that was released: histories go on, before and after, and what is
+there then is what a fresh installation has, object for object."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ OBJECTS = """
 DEFINITIONS = {
     "objects": OBJECTS,
     "functions": """
-        SELECT p.oid::regprocedure::text, CASE p.prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(p.oid) END, p.proacl::text,
-               obj_description(p.oid, 'pg_proc')
+        SELECT p.oid::regprocedure::text, CASE p.prokind WHEN 'a' THEN '' ELSE pg_get_functiondef(p.oid) END,
+               p.proacl::text, obj_description(p.oid, 'pg_proc')
           FROM pg_proc p WHERE pronamespace = 'seal'::regnamespace""",
     "aggregates": """
-        SELECT a.aggfnoid::text, aggtransfn::text, aggfinalfn::text, aggcombinefn::text, aggserialfn::text, aggdeserialfn::text
+        SELECT a.aggfnoid::text, aggtransfn::text, aggfinalfn::text, aggcombinefn::text, aggserialfn::text,
+               aggdeserialfn::text
           FROM pg_aggregate a JOIN pg_proc p ON p.oid = a.aggfnoid WHERE pronamespace = 'seal'::regnamespace""",
     "relations": """
         SELECT c.oid::regclass::text, relkind::text, relpersistence::text, reloptions::text, relacl::text,
@@ -34,9 +35,9 @@ DEFINITIONS = {
                CASE relkind WHEN 'v' THEN pg_get_viewdef(c.oid) WHEN 'i' THEN pg_get_indexdef(c.oid) END
           FROM pg_class c WHERE relnamespace = 'seal'::regnamespace""",
     "columns": """
-        SELECT attrelid::regclass::text, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
-               attcollation, (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum),
-               col_description(attrelid, attnum), attacl::text
+        SELECT attrelid::regclass::text, attnum, attname, format_type(atttypid, atttypmod), attnotnull,
+               attidentity::text, attcollation, col_description(attrelid, attnum), attacl::text,
+               (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND adnum = attnum)
           FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
          WHERE relnamespace = 'seal'::regnamespace AND attnum > 0 AND NOT attisdropped""",
     "constraints": """
@@ -83,5 +84,6 @@ def test_histories_go_on_and_the_schema_is_that_of_a_fresh_installation(
 
 def test_every_released_version_leads_to_the_newest(db: Database) -> None:
     newest = db.value("SELECT extversion FROM pg_extension WHERE extname = 'pgseal'")
-    paths = db.rows("SELECT source FROM pg_extension_update_paths('pgseal') WHERE target = %s AND path IS NOT NULL", [newest])
+    ways = "SELECT source FROM pg_extension_update_paths('pgseal') WHERE target = %s AND path IS NOT NULL"
+    paths = db.rows(ways, [newest])
     assert {source for (source,) in paths} == set(RELEASED) - {newest}
