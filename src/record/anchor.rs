@@ -22,6 +22,9 @@ use serde_json::{Map, Value, json};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+/// Where the chain's name stands in `seal.anchor`.
+pub const CHAIN: usize = 0;
+
 /// Stands for the journal among the histories of an anchor.
 pub const JOURNAL: &str = "journal";
 /// Stands for chains of anchors that ended, in another place of sealing.
@@ -260,7 +263,7 @@ fn anchor(row: Row<'_>, jsonb: &ColumnType) -> Anchor {
     let number = |index| row.get(index).map_or(0, |value| value.as_i64());
     Anchor {
         malformed: number(1) < 1 || (0..=9).any(|index| row.get(index).is_none()),
-        chain: text(0),
+        chain: text(CHAIN),
         number: u64::try_from(number(1)).unwrap_or(0),
         at: number(2),
         complete: row.get(3).is_some_and(|value| value.as_bool()),

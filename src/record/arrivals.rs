@@ -3,6 +3,7 @@
 
 use super::identity::origin;
 use super::tables::Table;
+use super::{anchor, journal};
 use crate::pg::error::Report;
 use crate::pg::server;
 use crate::pg::trigger::{Fired, NewTuple, TriggerCall};
@@ -11,10 +12,6 @@ use crate::settings;
 use pgrx::PgSqlErrorCode;
 use pgseal_chain::Origin;
 
-/// Where the chain's name stands in `seal.journal` and in `seal.anchor`.
-const CHAIN_OF_JOURNAL: usize = 7;
-const CHAIN_OF_ANCHOR: usize = 0;
-
 /// Lets a row in or leaves it out. Whatever does not come by logical replication goes on as it came.
 pub fn judge(call: &TriggerCall<'_>) -> NewTuple {
     if !server::is_logical_worker() {
@@ -22,8 +19,8 @@ pub fn judge(call: &TriggerCall<'_>) -> NewTuple {
     }
     let table = Some(call.relation());
     let chain_column = match () {
-        () if table == Table::Journal.oid() => CHAIN_OF_JOURNAL,
-        () if table == Table::Anchor.oid() => CHAIN_OF_ANCHOR,
+        () if table == Table::Journal.oid() => journal::CHAIN,
+        () if table == Table::Anchor.oid() => anchor::CHAIN,
         () => return call.nothing(),
     };
     let chain = call.row().get(chain_column).map(|value| value.to_text()).unwrap_or_default();

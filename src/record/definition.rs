@@ -61,6 +61,13 @@ impl Definition {
         Definition { elsewhere, ..Definition::judge(registration, stored, keys) }
     }
 
+    /// As it is now, for entries of this place: the journal is not read.
+    pub fn load_own(registration: Registration) -> Definition {
+        let stored = registry::epochs(registration.history, Sees::Stored);
+        let keys = HistoryRing::of(&registration, &stored, Reach::All);
+        Definition::judge(registration, stored, keys)
+    }
+
     /// As it is now, with the newest epoch's key and those that this server holds: no row waits for the key of an
     /// older epoch.
     pub fn to_seal(registration: Registration) -> Definition {

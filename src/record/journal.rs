@@ -27,12 +27,15 @@ use pgrx::PgSqlErrorCode;
 use pgseal_chain::{HistoryId, JOURNAL, JournalEntry, Mac, RecordKey, is_same_mac};
 use serde_json::Value;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use queue::{
     Note, is_queued, note, obstacle, refuse_prepare, savepoint_released, savepoint_rolled_back, transaction_ended,
     write_queued,
 };
+
+/// Where the chain's name stands in `seal.journal`.
+pub const CHAIN: usize = 7;
 
 /// What an administrator did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +187,25 @@ pub fn table() -> Option<u32> {
 
 pub fn has_primary_key() -> bool {
     Table::Journal.open().is_some_and(|open| open.unique_index([c"chain", c"seq"]).is_some())
+}
+
+/// Names of the chains that stored entries are of.
+pub fn chains(sees: Sees) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    if let Some(open) = Table::Journal.open() {
+        scan::visit_as(&open, sees, |row| {
+            if let Some(chain) = row.get(CHAIN) {
+                chain.with_bytes(|bytes| {
+                    if let Ok(name) = str::from_utf8(bytes)
+                        && !found.contains(name)
+                    {
+                        found.insert(name.to_owned());
+                    }
+                });
+            }
+        });
+    }
+    found
 }
 
 /// All stored entries, by chain and position. Their macs are the caller's to check.
@@ -377,7 +399,7 @@ fn entry(row: Row<'_>, jsonb: &ColumnType) -> Entry {
         sentence: text(4).unwrap_or_default(),
         details: tables::jsonb_text(row, 5, jsonb),
         history: row.get(6).map(|value| HistoryId(value.as_uuid())),
-        chain: text(7).unwrap_or_default(),
+        chain: text(CHAIN).unwrap_or_default(),
         position: u64::try_from(number(8)).unwrap_or(0),
         anchor: u64::try_from(number(9)).unwrap_or(0),
         key_id: text(10).unwrap_or_default(),

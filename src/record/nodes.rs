@@ -43,27 +43,32 @@ pub struct Nodes {
 impl Nodes {
     /// Those that these entries of the journal are of.
     pub fn among<'a>(entries: impl Iterator<Item = &'a Entry> + Clone, sees: Sees) -> Nodes {
-        let here = Node { names: BTreeSet::from([settings::chain_name()]), tags: own_tag(), is_past: false };
-        let mut nodes = Nodes { here, others: Vec::new() };
-        let places: BTreeSet<&str> = entries.clone().map(|entry| entry.chain.as_str()).collect();
-        let places: Vec<ChainName> = places.into_iter().filter_map(ChainName::parse).collect();
-        // Each round can make known a name or a tag by which another place is recognised.
-        for _ in &places {
-            places.iter().for_each(|place| nodes.add(place));
-        }
+        let mut nodes = Nodes::at(&entries.clone().map(|entry| entry.chain.as_str()).collect());
         if !nodes.others.is_empty() {
             nodes.find_past(entries, sees);
         }
         nodes
     }
 
+    /// Those that have these chains.
+    fn at(chains: &BTreeSet<&str>) -> Nodes {
+        let here = Node { names: BTreeSet::from([settings::chain_name()]), tags: own_tag(), is_past: false };
+        let mut nodes = Nodes { here, others: Vec::new() };
+        let places: Vec<ChainName> = chains.iter().filter_map(|chain| ChainName::parse(chain)).collect();
+        // Each round can make known a name or a tag by which another place is recognised.
+        for _ in &places {
+            places.iter().for_each(|place| nodes.add(place));
+        }
+        nodes
+    }
+
     /// Those that the journal has authentic entries of.
     pub fn known(sees: Sees) -> (Nodes, Vec<Entry>) {
-        let mut entries = journal::stored(sees);
-        let claimed = Nodes::among(entries.iter(), sees);
+        let claimed = Nodes::at(&journal::chains(sees).iter().map(String::as_str).collect());
         if claimed.others.is_empty() {
             return (claimed, Vec::new());
         }
+        let mut entries = journal::stored(sees);
         entries.retain(Entry::is_authentic);
         let nodes = Nodes::among(entries.iter(), sees);
         entries.retain(|entry| nodes.find(&entry.chain).is_some());

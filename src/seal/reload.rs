@@ -7,7 +7,8 @@ use crate::pg::relation::{self, Relation};
 use crate::pg::snapshot::Sees;
 use crate::record::columns::{self, SealPlaces};
 use crate::record::definition::Definition;
-use crate::record::registry;
+use crate::record::{identity, registry};
+use crate::seal::plan;
 use crate::verify::entry::{EntryChecker, Judgement, Scratch};
 use pgseal_chain::Mac;
 
@@ -54,7 +55,9 @@ pub fn has_entry(root: u32, chain: &str, position: u64, mac: &Mac) -> bool {
 fn newest_in(root: u32, chain: &str, parts: impl Iterator<Item = Relation>) -> Result<Reloaded, SealError> {
     let mut best = Reloaded { head: Head::START, blocked: false };
     let mut highest_foreign = 0;
-    let Some(definition) = registry::attached(root).map(Definition::load) else {
+    let is_own = plan::chain_prefix().is_ok_and(|prefix| identity::is_of_place(chain, &prefix));
+    let load = if is_own { Definition::load_own } else { Definition::load };
+    let Some(definition) = registry::attached(root).map(load) else {
         return Err(SealError::NotAttached { table: relation::name_of(root) });
     };
     for open in parts.filter(Relation::has_storage) {

@@ -12,7 +12,7 @@ from support.database import Database
 from support.providing import asked, fingerprint_of, secret_of
 from support.refusal import NOT_IN_STATE, refusal
 from support.ring import KeyFolder
-from support.sealing import background
+from support.sealing import background, wait_for
 
 ROTATE = "SELECT seal.rotate_key()"
 GAVE_NO_KEY = 'The key with id "2" is not at hand: the key provider "testprovider" gave no key: '
@@ -36,6 +36,12 @@ def assert_intact(database: Database, entries: int) -> None:
 
 def states(database: Database) -> list[tuple[str, str, str, str]]:
     return database.rows("SELECT id, fingerprint, source, state FROM seal.keys")
+
+
+def switch(database: Database, mode: str) -> None:
+    """Until the session knows it, too."""
+    database.cluster.configure({"testprovider.mode": mode})
+    wait_for(database, "SELECT current_setting('testprovider.mode') = %s", [mode])
 
 
 FIRST, SECOND = fingerprint_of(secret_of("1")), fingerprint_of(secret_of("2"))
@@ -77,7 +83,7 @@ def test_a_rotation_that_gets_no_key_changes_nothing(
     server: Cluster, database: Database, mode: str, complaint: str
 ) -> None:
     mark = server.log_position()
-    server.configure({"testprovider.mode": mode})
+    switch(database, mode)
     refused = refusal(database, ROTATE)
     assert (refused.state, refused.message) == (NOT_IN_STATE, "there is no next key to rotate to")
     assert refused.detail == GAVE_NO_KEY + complaint
@@ -89,7 +95,7 @@ def test_a_rotation_that_gets_no_key_changes_nothing(
     database.run("INSERT INTO h VALUES (2)")
     assert states(database) == BEFORE
     assert_intact(database, 2)
-    server.configure({"testprovider.mode": "good"})
+    switch(database, "good")
     database.run(ROTATE)
     database.run("INSERT INTO h VALUES (3)")
     assert_intact(database, 3)
