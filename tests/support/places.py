@@ -21,7 +21,7 @@ from support.witnessing import AT_ONCE, until
 HISTORIES = os.environ.get("PGSEAL_HISTORIES")
 
 thorough = settings(
-    max_examples=int(HISTORIES or 15),
+    max_examples=int(HISTORIES or 10),
     derandomize=HISTORIES is None,
     database=None,
     deadline=None,
