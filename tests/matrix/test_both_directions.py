@@ -16,10 +16,12 @@ def test_both_seal_and_both_verify_both(own_cluster: Servers) -> None:
     for db in (a, b):
         db.run("CREATE EXTENSION pgseal")
     share(a, b)
-    for db in (a, b):
-        publish(db, "FOR ALL TABLES")
+    publish(a, "FOR ALL TABLES")
     subscribe(b, a, ONLY_ITS_OWN)
+    publish(b, "FOR TABLE h")
     create_subscription(a, b, ONLY_ITS_OWN + ", copy_data = false")
+    b.run("CREATE PUBLICATION records FOR TABLE seal.journal, seal.anchor")
+    create_subscription(a, b, ONLY_ITS_OWN, name="r", publication="records")
     wait_for(a, "SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel")
     with background() as start:
         writers = [
@@ -39,5 +41,6 @@ def test_both_seal_and_both_verify_both(own_cluster: Servers) -> None:
     with triggers_off(a.connection, "h"):
         a.run("DELETE FROM h WHERE id = 10050")
     assert [kind for (kind,) in a.rows("SELECT kind FROM seal.findings()")] == ["missing"]
+    a.run("DROP SUBSCRIPTION r")
     for db in (a, b):
         db.run("DROP SUBSCRIPTION s")
