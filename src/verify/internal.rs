@@ -2,6 +2,7 @@
 //!
 //! What is wrong with them concerns every history, since every verdict rests on them.
 
+mod others;
 mod unjudged;
 mod walk;
 
@@ -14,11 +15,10 @@ use crate::pg::server;
 use crate::pg::snapshot::Sees;
 use crate::record::anchor;
 use crate::record::checkpoint::{self, Checkpoint};
-use crate::record::cut::Cut;
 use crate::record::identity::{content, in_anchors, origin};
 use crate::record::journal::{self, Entry, Standing};
 use crate::record::journaled::{self, Journaled};
-use crate::record::nodes::{self, Nodes};
+use crate::record::nodes::Nodes;
 use crate::record::overall::{self, Overall};
 use crate::record::ring::Ring;
 use crate::record::runs;
@@ -27,7 +27,6 @@ use crate::seal::newest_anchor::{self, NewestAnchor};
 use crate::seal::plan;
 use crate::settings;
 use pgseal_chain::{ChainName, Finding, GENESIS, HistoryId, JOURNAL, Kind, Mac, NamedAnchors, Origin, Period};
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -148,24 +147,8 @@ impl Internal {
     /// Where the anchors of this place, and of what it was a copy of, say that chains of this history stood: position
     /// and mac.
     pub fn anchored(&self, history: &str) -> Vec<(String, u64, Mac)> {
-        let own = self.chains.iter().filter(|(name, _)| !self.news.contains(*name));
-        let chains = own.filter_map(|(_, anchors)| anchors.heads.histories.get(history));
+        let chains = self.own_anchors().filter_map(|(_, anchors)| anchors.heads.histories.get(history));
         chains.flatten().map(|(chain, (position, mac))| (chain.clone(), *position, *mac)).collect()
-    }
-
-    /// Where other nodes' anchors say that their own chains of this history stood: node, chain and position.
-    pub fn news(&self, history: &str) -> Vec<(String, String, u64)> {
-        let named = |chain: &str| ChainName::parse(chain).map(|name| name.node);
-        let of_node = |anchors: &String, chain: &str| {
-            self.nodes.find(chain).is_some() && self.nodes.find(chain) == self.nodes.find(anchors)
-        };
-        let news = self.chains.iter().filter(|(anchors, _)| self.news.contains(*anchors));
-        news.filter_map(|(anchors, chain)| Some((anchors, chain.heads.histories.get(history)?)))
-            .flat_map(|(anchors, chains)| {
-                let own = chains.iter().filter(|(chain, _)| of_node(anchors, chain));
-                own.filter_map(|(chain, (position, _))| Some((named(chain)?, chain.clone(), *position)))
-            })
-            .collect()
     }
 
     /// Chains of this node that go on beyond where its first anchor here found them: they were
@@ -202,8 +185,7 @@ impl Internal {
 
     /// Number and time of the newest anchor of any place.
     pub fn newest(&self) -> Option<(u64, i64)> {
-        let own = self.chains.iter().filter(|(name, _)| !self.news.contains(*name));
-        own.filter_map(|(_, chain)| chain.newest).max_by_key(|newest| newest.2).map(|(n, _, at)| (n, at))
+        self.own_anchors().filter_map(|(_, chain)| chain.newest).max_by_key(|newest| newest.2).map(|(n, _, at)| (n, at))
     }
 
     /// Anchors that entries of the history or of the journal name but that are gone, or younger than
@@ -250,18 +232,6 @@ impl Internal {
         self.cut(chain).map_or(0, |cut| cut.position)
     }
 
-    /// The last pruned anchor of a chain: by this node, or by another whose pruning was replicated to here.
-    fn cut(&self, chain: &str) -> Option<Cut> {
-        let own = self.overall.anchor_cuts.get(chain).copied();
-        let before = own.map_or(0, |cut| cut.position);
-        let is_gone = |cut: &&Cut| {
-            let columns = ["chain", "number"];
-            cut.position > before && !nodes::has_entries("seal.anchor", columns, chain, before + 1, cut.position)
-        };
-        let others = self.elsewhere.iter().filter_map(|overall| overall.anchor_cuts.get(chain)).filter(is_gone);
-        others.max_by_key(|cut| cut.position).copied().or(own)
-    }
-
     /// Whether a chain was begun by this node, or in this database under whatever name. Another node
     /// keeps its anchors to itself.
     fn was_begun_here(&self, chain: &str) -> bool {
@@ -275,9 +245,7 @@ impl Internal {
     fn check_histories(&mut self) {
         let known: BTreeSet<String> = self.histories.keys().map(|history| in_anchors(*history)).collect();
         let lost: BTreeSet<&String> = self
-            .chains
-            .iter()
-            .filter(|(name, _)| !self.news.contains(*name))
+            .own_anchors()
             .flat_map(|(_, chain)| chain.heads.histories.keys())
             .filter(|history| {
                 *history != anchor::JOURNAL && *history != anchor::ANCHOR_CHAINS && !known.contains(*history)
@@ -334,43 +302,6 @@ impl Internal {
             self.chains.insert(name, chain);
         }
         self.tell_news();
-    }
-
-    /// Chains of anchors of strangers, whose journal may not be here yet.
-    fn tell_strangers(&mut self, names: &[String]) {
-        let own = OnceCell::new();
-        let is_unknown = |name: &str| {
-            let heads = || self.here.as_ref().map(|here| anchor::state(here, Sees::Snapshot)).unwrap_or_default();
-            let own = own.get_or_init(heads);
-            let is_receiving = || anchor::table().is_some_and(nodes::is_receiving);
-            own.get(anchor::ANCHOR_CHAINS, name).is_none() && (!own.is_empty() || is_receiving())
-        };
-        let is_strange =
-            |name: &&String| self.nodes.is_strange(name) || (self.nodes.is_unknown(name) && is_unknown(name));
-        self.news = names.iter().filter(is_strange).cloned().collect();
-    }
-
-    /// What this database was a copy of may have gone on since.
-    fn tell_news(&mut self) {
-        let own = self.here.as_ref().and_then(|here| self.chains.get(here));
-        let known = |name: &str| own.and_then(|own| own.heads.get(anchor::ANCHOR_CHAINS, name)).map(|head| head.0);
-        let goes_on = |(name, chain): &(&String, &AnchorChain)| {
-            let is_ahead = known(name).zip(chain.newest).is_some_and(|(known, newest)| newest.0 > known);
-            self.nodes.find(name).is_some() && is_ahead
-        };
-        let ahead: Vec<String> = self.chains.iter().filter(goes_on).map(|(name, _)| name.clone()).collect();
-        self.news.extend(ahead);
-    }
-
-    fn meet_others(&mut self, entries: &[(Entry, Standing)]) {
-        let possible = entries.iter().filter(|(_, standing)| *standing != Standing::False).map(|(entry, _)| entry);
-        self.nodes = Nodes::among(possible.clone(), Sees::Snapshot);
-        self.elsewhere = (0..self.nodes.others().len())
-            .map(|place| {
-                let of_node = possible.clone().filter(|entry| self.nodes.find(&entry.chain) == Some(place));
-                overall::of(&of_node.cloned().collect::<Vec<_>>())
-            })
-            .collect();
     }
 
     /// The newest anchor that memory, the checkpoint or a later place's anchors remember must be there.
